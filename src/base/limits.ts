@@ -1,0 +1,89 @@
+/**
+ * Every bound of the system in one place, so that their proportions can be seen. Each has a test that reaches it.
+ * Sizes are bytes, times milliseconds.
+ */
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const GiB = 1024 * MiB;
+
+export const limits = {
+  /** One directory entry's name (Linux NAME_MAX). */
+  nameBytesMax: 255,
+  /** Symlink target (Linux PATH_MAX without its NUL). */
+  symlinkBytesMax: 4095,
+  /** Largest file: sizes stay exact as a double. */
+  fileBytesMax: 2 ** 53 - 1,
+  /** Hard links of one inode (ext4 has 65,000). */
+  linksMax: 65_000,
+  xattrNameBytesMax: 255,
+  /** Linux XATTR_SIZE_MAX. */
+  xattrValueBytesMax: 64 * KiB,
+  /** Linux XATTR_LIST_MAX. */
+  xattrListBytesMax: 64 * KiB,
+  supplementaryGroupsMax: 65_536,
+
+  /** One block. */
+  blockBytesMax: 4 * MiB,
+  /** What one checksum covers. */
+  checksumUnitBytes: 4 * KiB,
+  /** One inline extent's content: with its header it fits four LMDB pages. */
+  inlineBytesMax: 16_300 - 64,
+  /** Inline content that one writeExtents request may carry. */
+  inlineBytesPerRequestMax: 256 * KiB,
+  /** Extents in one request or reply. */
+  extentsPerMessageMax: 1_024,
+  /** What a transaction may change. */
+  transactionKeysMax: 4_096,
+  transactionBytesMax: 4 * MiB,
+  /** Extents of one 4 MiB stretch of a file beyond which the client rewrites the stretch as one block. */
+  extentsPerBlockMax: 64,
+  /** Default copies of every block. */
+  replicasDefault: 2,
+  replicasMax: 5,
+
+  /** One WebSocket message; larger ones close the connection. */
+  frameBytesMax: 1 * MiB,
+  /** A payload travels in pieces of this size, so that a small message never waits long. */
+  payloadFrameBytes: 256 * KiB,
+  /** Unsent bytes per connection beyond which payload pieces wait. */
+  payloadInFlightBytesMax: 512 * KiB,
+  /** The packed part (no payload) of one message. */
+  messageBytesMax: 768 * KiB,
+  /** A message's whole payload. */
+  payloadBytesMax: 4 * MiB + 64 * KiB,
+  /** Unanswered calls per connection, each way; further ones wait at the caller, and close the connection at the callee. */
+  callsInFlightMax: 1_024,
+
+  /** Changing requests of one session in flight: one remembered reply each. */
+  sessionSlots: 64,
+  sessionTtlMillis: 30_000,
+  heartbeatMillis: 5_000,
+  sessionsMax: 1_024,
+  /** A storage node that is silent for so long gets no new blocks. */
+  nodeDownMillis: 10_000,
+  nodeHeartbeatMillis: 2_000,
+  connectMillis: 5_000,
+  callMillis: 30_000,
+  /** How long a block write looks for a healthy group with space before it fails. */
+  blockWriteMillis: 60_000,
+
+  /** A deleted block stays readable for so long, for readers with an older layout. */
+  reclaimGraceMillis: 5_000,
+
+  /** The client's buffers and caches together. */
+  clientMemoryBytes: 512 * MiB,
+  clientDirtyBytesMax: 192 * MiB,
+  clientCleanBytesMax: 192 * MiB,
+  clientDirtyAgeMillis: 5_000,
+
+  /** Overlay of changes that LMDB does not have yet; beyond it operations wait. */
+  overlayBytesMax: 64 * MiB,
+  journalFileBytes: 64 * MiB,
+  segmentBytes: 256 * MiB,
+  nameServerReserveBytes: 1 * GiB,
+
+  /** FUSE: largest WRITE and READ. */
+  fuseWriteBytesMax: 1 * MiB,
+  /** Kernel validity of what the client may cache (shorter than the session's life). */
+  kernelValidityMillis: 20_000,
+} as const;

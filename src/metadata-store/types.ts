@@ -1,0 +1,40 @@
+/**
+ * The metadata store: ordered keys to values, changed by batches, each durable as one journal record, materialised
+ * behind the journal in LMDB (or in memory, in simulation). This is the contract; `FORMAT.md` has the bytes.
+ *
+ * One writer, one order: `apply` makes a batch visible to `get` and `range` at once and gives it the next index;
+ * `durable` says when. Who answers anybody (also a reader) waits for `durable(lastIndex)` first.
+ */
+
+/** A key: bytes as a latin1 string (one character a byte), so that it compares as its bytes do. 1 to 511 bytes. */
+export type Key = string;
+
+/** Null removes. Values are at most 16,300 bytes; the store adds and checks their CRC. The store takes the buffers. */
+export type Change = readonly [key: Key, value: Buffer | null];
+
+export interface MetadataReader {
+  /** The value (borrowed, not to be changed, valid until the next turn of the event loop), or undefined. */
+  get(key: Key): Buffer | undefined;
+  /** Pairs from `gte` on, below `lt`, in byte order; values borrowed as at `get`. Not to be held across an await. */
+  range(bounds: { gte: Key; lt: Key; reverse?: boolean; limit?: number }): Iterable<readonly [Key, Buffer]>;
+}
+
+export interface MetadataStore extends MetadataReader {
+  /** Index of the newest applied batch. */
+  readonly lastIndex: number;
+  /** Makes the batch visible and queues it for the journal; batches of one turn share a record. Synchronous. */
+  apply(changes: readonly Change[]): void;
+  /** Resolves when everything applied so far is durable (at once if it is already). Rejects only after `failed`. */
+  durable(): Promise<void>;
+  /** Whether everything applied so far is durable already: then no wait is needed. */
+  readonly isDurable: boolean;
+  /** Resolves when the overlay has room again; who is about to change something waits here first (mostly at once). */
+  room(): Promise<void> | undefined;
+  /** Rejects (never resolves) when journal or LMDB failed: the process must end, see DESIGN section 9. */
+  readonly failed: Promise<never>;
+  /** The epoch that goes into records: of this name server's incarnation. */
+  readonly epoch: number;
+  readonly statistics: { readonly overlayBytes: number; readonly journalBytes: number; readonly records: number };
+  /** Flushes, applies everything to the materialised store, closes. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,81 @@
+/**
+ * What the client's upper layers (`cache/`, `vfs/`) call. Implemented here over rpc; the contract hides reconnection,
+ * resending, replicas, checksums and placement.
+ */
+import type { BlockId, ClusterId, NodeId, SessionId } from "../base/ids.ts";
+import type { NameServerMethods, ClientMethods } from "../protocol/name-server.ts";
+import type { ClusterMap, Extent } from "../protocol/types.ts";
+import type { Handlers, RequestOf, ReplyOf } from "../rpc/types.ts";
+
+type Token = "op";
+type Changing = {
+  [M in keyof NameServerMethods]: Token extends keyof RequestOf<NameServerMethods, M> ? M : never;
+}[keyof NameServerMethods];
+
+export interface NameServerOptions {
+  readonly signal?: AbortSignal;
+  /** Infinity: waits for ever (setLock). Default: waits across reconnections, see `hard`. */
+  readonly deadlineMillis?: number;
+}
+
+/**
+ * The name server as one session sees it. Calls survive broken connections and restarts of the server: they wait,
+ * reconnect, resume the session and are sent again; changing calls carry a slot and sequence (added here), so that they
+ * happen exactly once. When the session could not be resumed, calls in flight reject with EIO and `onSessionLost` runs.
+ */
+export interface NameServer {
+  /** For reading methods. Rejects with FsError. */
+  ask<M extends Exclude<keyof NameServerMethods, Changing>>(
+    method: M,
+    request: RequestOf<NameServerMethods, M>,
+    options?: NameServerOptions,
+  ): Promise<ReplyOf<NameServerMethods, M>>;
+  /** For changing methods: takes a slot (waits for one when all are in use), adds `op`. */
+  change<M extends Changing>(
+    method: M,
+    request: Omit<RequestOf<NameServerMethods, M>, Token>,
+    options?: NameServerOptions,
+  ): Promise<ReplyOf<NameServerMethods, M>>;
+  readonly session: SessionId;
+  readonly cluster: ClusterId;
+  /** The server's wall clock as estimated from its replies, nanoseconds. */
+  nowNanos(): bigint;
+  /** Free bytes of the cluster, by the last heartbeat (file content, one copy). */
+  readonly bytesFree: number;
+  readonly map: ClusterMap;
+  /** Ends the session in order. Everything must have been flushed. */
+  close(): Promise<void>;
+}
+
+export interface NameServerEvents {
+  /** Handlers of the server's calls; run in the frame's turn of the event loop. */
+  readonly handlers: Omit<Handlers<ClientMethods, NameServerMethods>, "mapChanged">;
+  /** At the first opening, and after each resumption or new session, before any waiting call is sent. */
+  onSession(state: { caching: boolean; resumed: boolean }): void | Promise<void>;
+}
+
+/** Reads content by extents, from any replica, verified, with failover. */
+export interface BlockReader {
+  /**
+   * Bytes [offset, offset + length) of a block. Fresh. Tries every replica; ENOENT when all that answered say there is
+   * no such block (the layout is old: fetch it again), EIO when none could give it.
+   */
+  read(block: BlockId, offset: number, length: number, signal?: AbortSignal): Promise<Buffer>;
+}
+
+export interface WrittenBlock {
+  readonly block: BlockId;
+  /** The epoch of the block's group under which it was written. */
+  readonly epoch: number;
+}
+
+export interface BlockWriter {
+  /**
+   * Writes `pieces` as one new block (together at most 4 MiB) to all replicas of a healthy group, and in another group
+   * when a node fails. Borrows until it settles. Resolves when it is on disk everywhere. Rejects: ENOSPC (after
+   * waiting for reclaim), EIO (no healthy group for `limits.blockWriteMillis`).
+   */
+  write(pieces: readonly Uint8Array[], signal?: AbortSignal): Promise<WrittenBlock>;
+}
+
+export type { Extent, NodeId };
