@@ -1,0 +1,81 @@
+/**
+ * The content of files as one client sees it: what it wrote and has not yet sent, what it has read, and the way to the
+ * rest. `vfs/` calls this; implemented here over `remote/`.
+ *
+ * While caching is allowed (this client is the only one; later: while it holds a lease) writes are taken into memory and
+ * flushed in the background, and extents are remembered. While it is not, `write` resolves only when the name server
+ * has committed it, and every read asks for the extents anew. Cached block content is immutable and right in both cases.
+ */
+import type { Attributes, Nanos } from "../base/attributes.ts";
+import type { Ino } from "../base/ids.ts";
+
+export interface ReadPieces {
+  readonly pieces: readonly Uint8Array[];
+  readonly release?: () => void;
+}
+
+/** The inode's side of a file: `vfs/` implements it. */
+export interface ContentOwner {
+  readonly ino: Ino;
+  /** The server's attributes after a flush or a look at the extents. */
+  serverAttributes(attributes: Attributes): void;
+  /** Unflushed data was lost for good (no space, the session ended); `flush` rejects with the same error once. */
+  lost(error: Error): void;
+}
+
+/** One regular file in use. */
+export interface FileContent {
+  /** What stat shows: the server's size and what was written here since. */
+  readonly size: number;
+  /** The time of the newest write that the server does not know yet, if any: stat shows it as mtime and ctime. */
+  readonly dirtyTime: Nanos | undefined;
+  readonly isDirty: boolean;
+
+  /** Bytes of [offset, offset + length) up to the end of the file; unflushed writes included. At once if it is all at hand. */
+  read(offset: number, length: number, signal?: AbortSignal): ReadPieces | Promise<ReadPieces>;
+  /**
+   * Takes a copy of `content` (borrowed until it resolves). Waits while the memory for dirty data is used up, and until
+   * it is committed while caching is off. ENOSPC when the cluster has clearly no room for what is dirty and this.
+   * `clearPrivileges`: the flush tells the server to drop setuid/setgid.
+   */
+  write(offset: number, content: Buffer, options: { time: Nanos; clearPrivileges: boolean }): void | Promise<void>;
+  /** As `write` at the end of the file, wherever that is (with other clients: decided by the server). Returns where. */
+  append(content: Buffer, options: { time: Nanos; clearPrivileges: boolean }): number | Promise<number>;
+  /**
+   * Everything written before the call is on all replicas and committed. Rejects with the error of any flush since the
+   * last report (each error is reported once; its data is dropped only if sending it again is hopeless).
+   */
+  flush(signal?: AbortSignal): Promise<void>;
+  /** Starts writing in the background what is dirty (after the last close); its error comes at the next `flush`. */
+  flushSoon(): void;
+  /**
+   * Runs a change of this file's size or extents at the server (`setattr` size, `fallocate`, `copyFileRange` target)
+   * with writes and flushes of this file held back. First flushes, except for dirty data at or after `discardFrom`,
+   * which is dropped. Afterwards the extents are asked anew.
+   */
+  change<T>(options: { discardFrom?: number }, run: () => Promise<T>): Promise<T>;
+  /** SEEK_DATA 3, SEEK_HOLE 4 over server extents and dirty data; ENXIO past the end. */
+  seek(offset: number, whence: 3 | 4): Promise<number>;
+  /** A setattr set mtime: an earlier write's time no longer counts. */
+  forgetDirtyTime(): void;
+  /** The server's attributes were learned elsewhere (getattr, setattr): takes over its size unless dirty data says more. */
+  serverSize(size: number): void;
+  /** The inode was removed and nobody has it open: dirty data is dropped, never sent. */
+  discard(): void;
+}
+
+export interface Contents {
+  /** The content of an inode: the same object until `close` of it. `attributes` as last seen from the server. */
+  open(owner: ContentOwner, attributes: Attributes): FileContent;
+  /** The owner is done with it: must be clean or discarded. Clean blocks stay cached. */
+  close(ino: Ino): void;
+  /** Flushes every file; resolves when all that was written before is durable. */
+  flushAll(): Promise<void>;
+  /** False: flushes everything, forgets extents, writes through from now on; resolves when that is so. */
+  setCaching(allowed: boolean): Promise<void>;
+  /** The session was lost: everything unflushed is lost, with `lost` called on each owner. */
+  sessionLost(): void;
+  /** Bytes held: dirty and being written, and clean. */
+  readonly statistics: { readonly dirtyBytes: number; readonly cleanBytes: number };
+  shutdown(): Promise<void>;
+}
