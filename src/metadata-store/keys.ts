@@ -5,9 +5,10 @@
  *   config          'c' name                                         by name: cluster id, counters, format
  *   inode           'i' ino:8                                        InodeRecord
  *   directory entry 'd' parent:8 hash:7 name                         EntryRecord; the hash is the readdir cookie
- *   extent          'e' ino:8 offset:8                               ExtentRecord
- *   inline content  'n' ino:8 offset:8                               the bytes of an inline extent
- *   xattr           'x' ino:8 name                                   the value (more than 16,000 bytes: see records.ts)
+ *   extent          'e' content:8 offset:8                           ExtentRecord; content as in the InodeRecord
+ *   inline content  'n' content:8 offset:8                           the bytes of an inline extent
+ *   xattr           'x' ino:8 name                                   XattrRecord: the first piece of the value
+ *   xattr piece     'x' ino:8 name 0 piece:1                         the further pieces of a long value
  *   symlink         's' ino:8                                        the target
  *   block           'b' group:2 number:6                             BlockRecord: owner, references, length, live bytes
  *   group           'g' group:2                                      GroupRecord
@@ -35,6 +36,8 @@ export const keys = {
   extentsEnd: (ino: Ino): Key => "e" + u64(ino + 1),
   inline: (ino: Ino, offset: number): Key => "n" + u64(ino) + u64(offset),
   xattr: (ino: Ino, name: Name): Key => "x" + u64(ino) + name,
+  /** A name has no NUL, so the pieces of a value come directly after it, before the next name. */
+  xattrPiece: (ino: Ino, name: Name, piece: number): Key => "x" + u64(ino) + name + "\0" + chr(piece),
   xattrsFrom: (ino: Ino): Key => "x" + u64(ino),
   xattrsEnd: (ino: Ino): Key => "x" + u64(ino + 1),
   symlink: (ino: Ino): Key => "s" + u64(ino),
@@ -43,6 +46,7 @@ export const keys = {
   node: (node: NodeId): Key => "N" + hex(node),
   orphan: (ino: Ino): Key => "o" + u64(ino),
   reclaim: (sequence: number): Key => "q" + u64(sequence),
+  reclaimEnd: "r" as Key,
   range: (group: GroupId, first: number): Key => "r" + u16(group) + u48(first),
   session: (session: SessionId): Key => "S" + hex(session),
   reply: (session: SessionId, slot: number): Key => "R" + hex(session) + String.fromCharCode(slot),
@@ -65,8 +69,21 @@ export function entryOfKey(key: Key): { hash: number; name: Name } {
   return { hash, name: key.slice(16) as Name };
 }
 
-export function xattrNameOfKey(key: Key): Name {
-  return key.slice(9) as Name;
+/** Undefined for the key of a further piece. */
+export function xattrNameOfKey(key: Key): Name | undefined {
+  return key.includes("\0", 9) ? undefined : (key.slice(9) as Name);
+}
+
+/** Group and first number of a range key; group and number of a block key. */
+export function blockOfKey(key: Key): BlockId {
+  const group = key.charCodeAt(1) * 256 + key.charCodeAt(2);
+  let number = 0;
+  for (let i = 3; i < 9; i++) number = number * 256 + key.charCodeAt(i);
+  return { group: group as GroupId, number };
+}
+
+export function reclaimSequenceOfKey(key: Key): number {
+  return readU64(key, 1);
 }
 
 /**
