@@ -66,6 +66,18 @@ export const limits = {
   callMillis: 30_000,
   /** How long a block write looks for a healthy group with space before it fails. */
   blockWriteMillis: 60_000,
+  /** A reader asks the next replica too when the first has not answered for so long. */
+  readHedgeMillis: 2_000,
+  /** A storage node that failed is left out for a while, at most so long, where others can serve. */
+  nodeAvoidMillisMax: 10_000,
+  /** Longest pause between two attempts to reach the name server. */
+  reconnectMillisMax: 1_000,
+  /** Calls of one client that wait for a connection or for a slot. */
+  waitingCallsMax: 65_536,
+  /** Ranges of file locks that one client holds; further ones get ENOLCK. */
+  locksHeldMax: 16_384,
+  /** Block numbers that one client keeps at hand. */
+  blockNumbersMax: 1_024,
 
   /** A deleted block stays readable for so long, for readers with an older layout. */
   reclaimGraceMillis: 5_000,

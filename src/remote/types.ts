@@ -2,13 +2,14 @@
  * What the client's upper layers (`cache/`, `vfs/`) call. Implemented here over rpc; the contract hides reconnection,
  * resending, replicas, checksums and placement.
  */
-import type { BlockId, ClusterId, NodeId, SessionId } from "../base/ids.ts";
+import type { BlockId, ClusterId, Ino, NodeId, SessionId } from "../base/ids.ts";
 import type { NameServerMethods, ClientMethods } from "../protocol/name-server.ts";
-import type { ClusterMap, Extent } from "../protocol/types.ts";
+import type { ClusterMap, Extent, Lock } from "../protocol/types.ts";
 import type { Handlers, RequestOf, ReplyOf } from "../rpc/types.ts";
 
 type Token = "op";
-type Changing = {
+/** The methods that carry `op`. */
+export type Changing = {
   [M in keyof NameServerMethods]: Token extends keyof RequestOf<NameServerMethods, M> ? M : never;
 }[keyof NameServerMethods];
 
@@ -21,7 +22,8 @@ export interface NameServerOptions {
 /**
  * The name server as one session sees it. Calls survive broken connections and restarts of the server: they wait,
  * reconnect, resume the session and are sent again; changing calls carry a slot and sequence (added here), so that they
- * happen exactly once. When the session could not be resumed, calls in flight reject with EIO and `onSessionLost` runs.
+ * happen exactly once. When the session could not be resumed, changing calls and reading calls that had been sent reject
+ * with EIO (reading calls that were not yet sent go to the new session), and `onSession` says `resumed: false`.
  */
 export interface NameServer {
   /** For reading methods. Rejects with FsError. */
@@ -50,8 +52,14 @@ export interface NameServer {
 export interface NameServerEvents {
   /** Handlers of the server's calls; run in the frame's turn of the event loop. */
   readonly handlers: Omit<Handlers<ClientMethods, NameServerMethods>, "mapChanged">;
-  /** At the first opening, and after each resumption or new session, before any waiting call is sent. */
+  /**
+   * At the first opening, and after each resumption or new session, before any waiting call is sent. For a new session
+   * that includes what its promise waits for (which must not be a call of this name server); at a resumption only what
+   * runs at once, so that it may flush through the session itself. A rejection is logged.
+   */
   onSession(state: { caching: boolean; resumed: boolean }): void | Promise<void>;
+  /** After a resumption these locks could not be taken again: somebody else has them. Runs before `onSession`. */
+  onLocksLost?(locks: readonly { ino: Ino; lock: Lock }[]): void;
 }
 
 /** Reads content by extents, from any replica, verified, with failover. */
