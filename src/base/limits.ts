@@ -59,6 +59,13 @@ export const limits = {
   sessionTtlMillis: 30_000,
   heartbeatMillis: 5_000,
   sessionsMax: 1_024,
+  /** Lock ranges that one session may hold, and requests for which it may wait. */
+  locksPerSessionMax: 65_536,
+  lockWaitersPerSessionMax: 512,
+  /** Inodes about which one session has still to be asked; beyond it the orphan table is searched again. */
+  orphanQuestionsMax: 8_192,
+  /** Placement groups of a cluster: the map of all of them is one message. */
+  groupsMax: 8_192,
   /** A storage node that is silent for so long gets no new blocks. */
   nodeDownMillis: 10_000,
   nodeHeartbeatMillis: 2_000,
