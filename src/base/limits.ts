@@ -103,6 +103,26 @@ export const limits = {
 
   /** FUSE: largest WRITE and READ. */
   fuseWriteBytesMax: 1 * MiB,
+  /** Inodes whose attributes the client keeps, beyond those that are open. */
+  clientAttributesMax: 131_072,
+  /** Names (present or absent) that the client remembers. */
+  clientDentriesMax: 131_072,
+  /** Files that nobody has open and whose extents the client still remembers. */
+  clientIdleContentsMax: 256,
+  /** Xattrs remembered per inode, and the largest value among them. */
+  clientXattrsMax: 8,
+  clientXattrBytesMax: 1 * KiB,
+  /** Removed inodes that wait to be released at the name server; beyond it removals wait. */
+  clientOrphansMax: 65_536,
+  /** Access times that wait to be sent; beyond it the oldest are not sent. */
+  clientAccessTimesMax: 4_096,
+  clientAccessTimeDelayMillis: 5_000,
+  /** Processes remembered as in need of their supplementary groups. */
+  clientGroupedProcessesMax: 256,
+  /** What one readdir asks of the name server. */
+  directoryPageBytes: 128 * KiB,
+  /** Notifications to the kernel in flight when everything is forgotten. */
+  kernelNotificationsMax: 256,
   /** Kernel validity of what the client may cache (shorter than the session's life). */
   kernelValidityMillis: 20_000,
 } as const;
