@@ -50,10 +50,13 @@ export interface FileContent {
   flushSoon(): void;
   /**
    * Runs a change of this file's size or extents at the server (`setattr` size, `fallocate`, `copyFileRange` target)
-   * with writes and flushes of this file held back. First flushes, except for dirty data at or after `discardFrom`,
-   * which is dropped. Afterwards the extents are asked anew.
+   * with writes and flushes of this file held back (so `run` must not call them). First flushes, except for dirty data
+   * at or after `discardFrom`, which is dropped; rejects without running if that fails. Afterwards the extents are asked
+   * anew. `run` tells a new size by `serverSize` before it resolves, so that the writes that were held back see it.
+   * `keepDirty`: dirty data is not flushed, only what is on its way is waited for, and the extents stay known (for
+   * `setattr` of times: an mtime on its way with a flush must not arrive after it; `forgetDirtyTime` goes into `run`).
    */
-  change<T>(options: { discardFrom?: number }, run: () => Promise<T>): Promise<T>;
+  change<T>(options: { discardFrom?: number; keepDirty?: boolean }, run: () => Promise<T>): Promise<T>;
   /** SEEK_DATA 3, SEEK_HOLE 4 over server extents and dirty data; ENXIO past the end. */
   seek(offset: number, whence: 3 | 4): Promise<number>;
   /** A setattr set mtime: an earlier write's time no longer counts. */
