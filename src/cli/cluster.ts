@@ -1,0 +1,116 @@
+/**
+ * `dfs cluster up|down|status`: a whole cluster on this machine, for `make up` and tests. Under the folder stand, for
+ * each process (`name`, `storage-1`..., `client`), its data folder, NAME.pid and NAME.log.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { livingProcess, startDaemon, stopProcess, writePidFile } from "./daemon.ts";
+import { CommandFailure } from "./failure.ts";
+import { mountAt, mountServer } from "./mounts.ts";
+import { fetchStatus } from "./status.ts";
+import { umount } from "./umount.ts";
+
+export interface ClusterOptions {
+  readonly dir: string;
+  readonly port: number;
+  readonly mount: string;
+  readonly nodes: number;
+  readonly replicas: number;
+  /** As typed; handed on to the storage nodes. */
+  readonly capacity: string | undefined;
+  readonly say: (line: string) => void;
+}
+
+const stopMillis = 30_000;
+const joinMillis = 30_000;
+
+/** Starts what is not running and leaves the rest. */
+export async function clusterUp(options: ClusterOptions): Promise<void> {
+  const { say } = options;
+  const dir = resolve(options.dir);
+  mkdirSync(dir, { recursive: true });
+  const host = "127.0.0.1";
+  const nameServer = `${host}:${String(options.port)}`;
+  const start = async (name: string, args: string[], where: string): Promise<void> => {
+    const running = livingProcess(join(dir, `${name}.pid`));
+    const files = { logFile: join(dir, `${name}.log`), pidFile: join(dir, `${name}.pid`) };
+    const pid = running?.pid ?? (await startDaemon(args, files));
+    say(`${name.padEnd(10)} ${where}  pid ${String(pid)}${running === undefined ? "" : "  (was running)"}`);
+  };
+  await start(
+    "name",
+    ["name-server", "--data", join(dir, "name"), "--listen", nameServer, "--replicas", String(options.replicas)],
+    nameServer,
+  );
+  for (let i = 1; i <= options.nodes; i++) {
+    const listen = `${host}:${String(options.port + 99 + i)}`;
+    const capacity = options.capacity === undefined ? [] : ["--capacity", options.capacity];
+    const args = ["--data", join(dir, `storage-${String(i)}`), "--listen", listen, "--name-server", nameServer];
+    await start(`storage-${String(i)}`, ["storage-node", ...args, ...capacity], listen);
+  }
+  await nodesJoined(options.port, options.nodes);
+  await mountClient(dir, nameServer, options);
+}
+
+async function nodesJoined(port: number, nodes: number): Promise<void> {
+  const end = performance.now() + joinMillis;
+  for (;;) {
+    const status = await fetchStatus({ host: "127.0.0.1", port }, undefined);
+    const up = status.nodes.filter((node) => node.state === "up").length;
+    if (up >= nodes) return;
+    if (performance.now() > end) {
+      throw new CommandFailure(`only ${String(up)} of ${String(nodes)} storage nodes have joined: see their logs`);
+    }
+    await new Promise((done) => setTimeout(done, 50));
+  }
+}
+
+async function mountClient(dir: string, nameServer: string, options: ClusterOptions): Promise<void> {
+  const mountPoint = resolve(options.mount);
+  const pidFile = join(dir, "client.pid");
+  const server = mountServer(mountPoint);
+  const entry = mountAt(mountPoint);
+  if (entry !== undefined && server !== undefined) {
+    if (entry.source !== nameServer) {
+      throw new CommandFailure(`${mountPoint} is already the mount of ${entry.source}: choose another one with MNT=`);
+    }
+    writePidFile(pidFile, server.pid);
+    options.say(`client     ${mountPoint}  pid ${String(server.pid)}  (was running)`);
+    return;
+  }
+  if (entry?.type.startsWith("fuse.dfs") === true) await umount(mountPoint, { lazy: true });
+  mkdirSync(mountPoint, { recursive: true });
+  const pid = await startDaemon(["mount", "-f", nameServer, mountPoint], { logFile: join(dir, "client.log"), pidFile });
+  options.say(`client     ${mountPoint}  pid ${String(pid)}`);
+}
+
+/** Unmounts, then stops clients before storage nodes before the name server. What is not running is skipped. */
+export async function clusterDown(options: { dir: string; mount: string; say: (line: string) => void }): Promise<void> {
+  const dir = resolve(options.dir);
+  const mountPoint = resolve(options.mount);
+  const pidFiles = existsSync(dir) ? readdirSync(dir).filter((file) => file.endsWith(".pid")) : [];
+  const client = livingProcess(join(dir, "client.pid"));
+  if (client !== undefined || mountServer(mountPoint) === undefined) await unmountIfOurs(mountPoint, client?.pid);
+  const order = (file: string): number => (file === "client.pid" ? 0 : file === "name.pid" ? 2 : 1);
+  for (const file of pidFiles.sort((a, b) => order(a) - order(b))) {
+    const running = livingProcess(join(dir, file));
+    if (running !== undefined) await stopProcess(running, stopMillis);
+    rmSync(join(dir, file), { force: true });
+    options.say(`${file.slice(0, -4).padEnd(10)} ${running === undefined ? "was not running" : "stopped"}`);
+  }
+}
+
+async function unmountIfOurs(mountPoint: string, clientPid: number | undefined): Promise<void> {
+  const entry = mountAt(mountPoint);
+  if (entry?.type.startsWith("fuse.dfs") !== true) return;
+  const server = mountServer(mountPoint);
+  if (server !== undefined && server.pid !== clientPid) return;
+  try {
+    await umount(mountPoint, { lazy: server === undefined });
+  } catch (error) {
+    // Something still has files open there: it keeps them, and sees errors once the client has ended.
+    const busy = spawnSync("umount", ["-i", "-l", mountPoint], { stdio: "ignore" });
+    if (busy.status !== 0) throw error;
+  }
+}

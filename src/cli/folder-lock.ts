@@ -1,0 +1,61 @@
+/**
+ * One process per folder. `proper-lockfile` keeps the lock; beside it stands who holds it (pid, start time, boot), and
+ * only that decides whether it is stale: a dead holder's lock is taken at once, a living one's never, however old its
+ * time stamp looks (a stopped process does not renew it). Taking over is itself locked, so that two cannot do it at once.
+ * Nothing's safety rests on this lock: epochs do that. It gives people a clear error.
+ */
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import lockfile from "proper-lockfile";
+import { CommandFailure } from "./failure.ts";
+import { identify, isAlive, parseIdentity } from "./processes.ts";
+
+/** Never stale by age: one year. */
+const neverMillis = 365 * 24 * 3_600_000;
+const takeoverMillis = 10_000;
+
+export interface FolderLock {
+  release(): Promise<void>;
+}
+
+/** Makes the folder if needed. Throws CommandFailure when another living process holds it. */
+export async function lockFolder(folder: string): Promise<FolderLock> {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const holderFile = join(folder, "holder.json");
+  const releaseTakeover = await lockfile.lock(folder, {
+    lockfilePath: join(folder, "takeover.lock"),
+    stale: takeoverMillis,
+    retries: { retries: 60, factor: 1, minTimeout: 250, maxTimeout: 250 },
+  });
+  try {
+    const path = join(folder, "folder.lock");
+    if (await lockfile.check(folder, { lockfilePath: path, stale: neverMillis })) {
+      const holder = readHolder(holderFile);
+      if (holder !== undefined && isAlive(holder)) {
+        throw new CommandFailure(
+          `${folder} is in use by process ${String(holder.pid)}: stop it, or choose another folder`,
+        );
+      }
+      rmSync(path, { recursive: true, force: true });
+    }
+    const release = await lockfile.lock(folder, {
+      lockfilePath: path,
+      stale: neverMillis,
+      onCompromised: (error) => {
+        throw error;
+      },
+    });
+    writeFileSync(holderFile, JSON.stringify(identify(process.pid)));
+    return { release };
+  } finally {
+    await releaseTakeover();
+  }
+}
+
+function readHolder(path: string): ReturnType<typeof parseIdentity> {
+  try {
+    return parseIdentity(readFileSync(path, "utf8"));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,80 @@
+/** `dfs status`: asks the name server, prints a page for people or JSON for programs. */
+import { stripVTControlCharacters } from "node:util";
+import colors from "picocolors";
+import { silentLog } from "../base/log.ts";
+import { nameServerMethods, type StatusReply } from "../protocol/name-server.ts";
+import { connectPeer } from "../rpc/open.ts";
+import type { Address } from "../rpc/types.ts";
+import { CommandFailure } from "./failure.ts";
+import { createSurroundings } from "./surroundings.ts";
+import { formatAddress, formatBytes } from "./usage.ts";
+
+export async function fetchStatus(address: Address, secretFile: string | undefined): Promise<StatusReply> {
+  const surroundings = createSurroundings(silentLog, { secretFile });
+  try {
+    const peer = await connectPeer(surroundings, {
+      address,
+      hello: { role: "admin", id: `status-${String(process.pid)}` },
+      ownTable: {},
+      handlers: {},
+      remoteTable: nameServerMethods,
+    });
+    const { reply } = await peer.call("status", {});
+    peer.close("done");
+    return reply.status as StatusReply;
+  } catch (cause) {
+    throw new CommandFailure(`no name server answers at ${formatAddress(address)}: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+}
+
+export function formatStatus(status: StatusReply): string {
+  const { capacity, groups } = status;
+  const lines = [
+    `cluster ${status.cluster}, version ${status.version}, epoch ${String(status.epoch)}, up ${seconds(status.uptimeSeconds)}`,
+    `space   ${formatBytes(capacity.availableBytes)} free for files (${String(status.replicas)} copies of everything); ` +
+      `raw: ${formatBytes(capacity.usedBytes)} of ${formatBytes(capacity.totalBytes)} used`,
+    `files   ${String(status.files)}`,
+    `groups  ${String(groups.healthy)} healthy, ${String(groups.degraded)} degraded, ${String(groups.lost)} lost` +
+      (status.reclaim.queuedBlocks > 0 ? `; ${String(status.reclaim.queuedBlocks)} blocks to delete` : ""),
+    "",
+    ...table(
+      ["NODE", "ADDRESS", "STATE", "USED", "FREE", "BLOCKS"],
+      status.nodes.map((node) => [
+        node.id,
+        node.address,
+        node.state === "up" ? colors.green("up") : colors.red(`down ${seconds(node.silentMillis / 1000)}`),
+        formatBytes(node.usedBytes),
+        formatBytes(node.freeBytes),
+        String(node.blocks),
+      ]),
+    ),
+    "",
+    ...table(
+      ["SESSION", "CLIENT", "STATE"],
+      status.sessions.map((session) => [
+        session.id,
+        session.client,
+        session.connected ? "connected" : `gone ${seconds(session.idleMillis / 1000)}`,
+      ]),
+    ),
+    ...status.warnings.map((warning) => colors.yellow(`! ${warning}`)),
+  ];
+  return lines.join("\n") + "\n";
+}
+
+function seconds(value: number): string {
+  return value < 120 ? `${value.toFixed(0)} s` : `${(value / 60).toFixed(0)} min`;
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const plain = (text: string): number => stripVTControlCharacters(text).length;
+  const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => plain(row[i] ?? ""))));
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, i) => cell + " ".repeat((widths[i] ?? 0) - plain(cell)))
+      .join("  ")
+      .trimEnd();
+  return [colors.bold(line(head)), ...(rows.length === 0 ? ["none"] : rows.map(line))];
+}
