@@ -31,6 +31,11 @@ export interface RequestContext extends Caller {
    * when the process is being killed. The operation then rejects with EINTR, having changed nothing.
    */
   readonly signal: AbortSignal;
+  /**
+   * When an inode is made: its directory's group, if the caller has that among its supplementary groups (the kernel
+   * tells no others; Linux 6.3). Else undefined.
+   */
+  readonly parentGroup?: number | undefined;
 }
 
 /** Attributes and for how long the kernel may believe them. */
@@ -164,8 +169,11 @@ export interface Operations {
   ): MaybePromise<void>;
   link(request: RequestContext, ino: Ino, newParent: Ino, newName: Name): MaybePromise<Entry>;
 
-  /** `flags` as open(2), without O_CREAT, O_EXCL, O_NOCTTY; O_TRUNC only if ATOMIC_O_TRUNC was negotiated. */
-  open(request: RequestContext, ino: Ino, flags: number): MaybePromise<Opened>;
+  /**
+   * `flags` as open(2), without O_CREAT, O_EXCL, O_NOCTTY; O_TRUNC only if ATOMIC_O_TRUNC was negotiated, and then
+   * `killPrivileges` asks for setuid and setgid to be dropped with it (FUSE_OPEN_KILL_SUIDGID).
+   */
+  open(request: RequestContext, ino: Ino, flags: number, killPrivileges: boolean): MaybePromise<Opened>;
   /** Creates and opens; never opens an existing file: EEXIST with O_EXCL, else ESTALE (the kernel then looks up again). */
   create(
     request: RequestContext,
@@ -200,7 +208,10 @@ export interface Operations {
   ): MaybePromise<number>;
   /** A descriptor was closed (each close of a dup too): release the owner's fcntl locks. */
   flush(request: RequestContext, ino: Ino, handle: Handle, lockOwner: bigint): MaybePromise<void>;
-  /** The open file is gone; asynchronous, its error is seen by nobody. `flockOwner`: release that owner's flock. */
+  /**
+   * The open file is gone; asynchronous, its error is seen by nobody. `flockOwner`: release that owner's flock. Release
+   * also every lock that was taken through this handle and is still there: an OFD lock, whose end nothing else tells.
+   */
   release(request: RequestContext, ino: Ino, handle: Handle, flockOwner: bigint | undefined): MaybePromise<void>;
   fsync(request: RequestContext, ino: Ino, handle: Handle, dataOnly: boolean): MaybePromise<void>;
 
@@ -270,6 +281,8 @@ export interface Notifier {
   /** Attributes and cached pages of a range; length 0: to the end. */
   invalidateData(ino: Ino, offset: number, length: number): Promise<void>;
   invalidateEntry(parent: Ino, name: Name): Promise<void>;
-  /** All names everywhere are asked again at their next use (INC_EPOCH): takes no lock. */
+  /** All names everywhere are asked again at their next use (INC_EPOCH): takes no lock. EOPNOTSUPP unless supported. */
   invalidateAllEntries(): Promise<void>;
+  /** Whether the kernel knows INC_EPOCH (Linux 6.16). Without it cached names cannot be dropped without waiting. */
+  readonly canInvalidateAllEntries: boolean;
 }
