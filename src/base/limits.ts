@@ -81,8 +81,6 @@ export const limits = {
   reconnectMillisMax: 1_000,
   /** Calls of one client that wait for a connection or for a slot. */
   waitingCallsMax: 65_536,
-  /** Ranges of file locks that one client holds; further ones get ENOLCK. */
-  locksHeldMax: 16_384,
   /** Block numbers that one client keeps at hand. */
   blockNumbersMax: 1_024,
 
@@ -99,6 +97,19 @@ export const limits = {
   overlayBytesMax: 64 * MiB,
   journalFileBytes: 64 * MiB,
   segmentBytes: 256 * MiB,
+  /** A storage node's memory for block writes that are not durable yet; further ones wait. */
+  blockWriteBytesMax: 64 * MiB,
+  /** Segment files that a storage node keeps open for reading. */
+  openSegmentsMax: 256,
+  /** Checksums of blocks that a storage node remembers (1 KiB for each MiB of blocks). */
+  checksumCacheBytes: 16 * MiB,
+  /** Blocks that the index on disk does not know yet; then it is committed, and at 4 times as many writes wait for that. */
+  indexPendingMax: 2_048,
+  /** The same in bytes of segments: what a start after a crash reads again. */
+  indexBehindBytesMax: 64 * MiB,
+  indexCommitMillis: 1_000,
+  /** How fast segments are compacted while there is space enough. */
+  compactionBytesPerSecond: 48 * MiB,
   nameServerReserveBytes: 1 * GiB,
 
   /** FUSE: largest WRITE and READ. */

@@ -1,0 +1,180 @@
+/**
+ * Puts the name server as one session sees it together (`NameServer` of types.ts): link, session, calls, locks.
+ *
+ * What happens on a new connection, in this order: the session is opened or resumed; if it is a new one, everything of
+ * the old one fails; a heartbeat; locks are taken again; `onSession` is told; then the waiting calls are sent.
+ */
+import type { Clock } from "../base/clock.ts";
+import { FsError } from "../base/errno.ts";
+import type { ClusterId, SessionId } from "../base/ids.ts";
+import { limits } from "../base/limits.ts";
+import type { Log } from "../base/log.ts";
+import type { Random } from "../base/random.ts";
+import type { ClientMethods, NameServerMethods } from "../protocol/name-server.ts";
+import type { ClusterMap } from "../protocol/types.ts";
+import type { Address, Handlers, ReplyOf, RequestOf } from "../rpc/types.ts";
+import { connectInTime, type Connect } from "./connect.ts";
+import { LockCalls } from "./lock-calls.ts";
+import { ServerCalls, type Reading } from "./server-calls.ts";
+import { ServerLink, sessionLost, type ServerPeer } from "./server-link.ts";
+import { Session } from "./session.ts";
+import type { Changing, NameServer, NameServerEvents, NameServerOptions } from "./types.ts";
+
+export interface ConnectNameServerOptions {
+  /** Tried in turn. */
+  readonly addresses: readonly Address[];
+  readonly connect: Connect<ClientMethods, NameServerMethods>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Names this machine and mount in the server's log and in `dfs status`. */
+  readonly clientName: string;
+  readonly events: NameServerEvents;
+  /** How long a call waits for a broken connection before it fails with ETIMEDOUT (a "soft" mount). Absent: for ever. */
+  readonly timeoutMillis?: number | undefined;
+  /** How long the first opening is tried; default: as long as an older session may have to be waited for, and more. */
+  readonly openMillis?: number | undefined;
+  /** Gives up the first opening. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const openMillisDefault = limits.sessionTtlMillis + limits.callMillis;
+const closeMillis = 5_000;
+
+/** Rejects with ETIMEDOUT when no address answers, EPERM or EPROTO when the server refuses this client. */
+export async function connectNameServer(options: ConnectNameServerOptions): Promise<NameServer> {
+  const client = new NameServerClient(options);
+  await client.open(options.openMillis ?? openMillisDefault, options.signal);
+  return client;
+}
+
+class NameServerClient implements NameServer {
+  readonly #events: NameServerEvents;
+  readonly #log: Log;
+  readonly #session: Session;
+  readonly #link: ServerLink;
+  readonly #calls: ServerCalls;
+  readonly #locks: LockCalls;
+  /** The era of which `onSession` has been told. */
+  #toldEra = 0;
+
+  constructor(options: ConnectNameServerOptions) {
+    const { addresses, clock, random, log, clientName, events, connect } = options;
+    this.#events = events;
+    this.#log = log;
+    this.#session = new Session({ clock, log, clientName });
+    const handlers: Handlers<ClientMethods, NameServerMethods> = {
+      ...events.handlers,
+      mapChanged: ({ map }) => {
+        this.#session.adopt(map);
+        return {};
+      },
+    };
+    const hello = { role: "client", id: clientName } as const;
+    this.#link = new ServerLink({
+      addresses,
+      clock,
+      random,
+      log,
+      dial: (address, signal) => connectInTime(connect, address, { handlers, hello, signal, clock }),
+      enter: (peer) => this.#enter(peer),
+      stay: (peer) => this.#session.keep(peer),
+    });
+    this.#calls = new ServerCalls({ link: this.#link, clock, timeoutMillis: options.timeoutMillis ?? Infinity });
+    this.#locks = new LockCalls((method, request, how) => this.#calls.ask(method, request, how), log);
+  }
+
+  open(millis: number, signal: AbortSignal | undefined): Promise<void> {
+    return this.#link.open(millis, signal);
+  }
+
+  get session(): SessionId {
+    return this.#session.id as SessionId;
+  }
+
+  get cluster(): ClusterId {
+    return this.#session.cluster as ClusterId;
+  }
+
+  get map(): ClusterMap {
+    return this.#session.map;
+  }
+
+  get bytesFree(): number {
+    return this.#session.bytesFree;
+  }
+
+  nowNanos(): bigint {
+    return this.#session.serverClock.nowNanos();
+  }
+
+  ask<M extends Reading>(
+    method: M,
+    request: RequestOf<NameServerMethods, M>,
+    options?: NameServerOptions,
+  ): Promise<ReplyOf<NameServerMethods, M>> {
+    type Reply = Promise<ReplyOf<NameServerMethods, M>>;
+    if (method === "setLock") return this.#locks.setLock(request as never, options) as Reply;
+    if (method === "releaseLocks") return this.#locks.releaseLocks(request as never, options) as Reply;
+    const reply = this.#calls.ask(method, request, options);
+    return method === "clusterMap" ? this.#learning(reply) : reply;
+  }
+
+  change<M extends Changing>(
+    method: M,
+    request: Omit<RequestOf<NameServerMethods, M>, "op">,
+    options?: NameServerOptions,
+  ): Promise<ReplyOf<NameServerMethods, M>> {
+    const reply = this.#calls.change(method, request, options);
+    return method === "allocateBlocks" ? this.#learning(reply) : reply;
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.#link.peer?.call("closeSession", {}, { deadlineMillis: closeMillis });
+    } catch (error) {
+      this.#log.warn({ err: error }, "the session was not closed in order, it will expire");
+    }
+    this.#calls.endSession(new FsError("ENOTCONN", "the name server client has been closed"));
+    await this.#link.close();
+  }
+
+  async #enter(peer: ServerPeer): Promise<void> {
+    const opening = await this.#session.open(peer);
+    // At once: if this connection breaks now, the next one resumes the new session.
+    if (!opening.resumed) this.#beginSession();
+    await this.#session.heartbeat(peer);
+    const isKnown = this.#toldEra === this.#link.era;
+    if (isKnown) {
+      const lost = await this.#locks.reclaim(peer);
+      if (lost.length > 0) this.#events.onLocksLost?.(lost);
+    }
+    this.#toldEra = this.#link.era;
+    const told = this.#tell({ caching: opening.caching, resumed: isKnown });
+    if (!isKnown) await told;
+  }
+
+  #beginSession(): void {
+    if (this.#link.era > 0) {
+      this.#log.error({ session: this.session }, "the session was lost (it had expired); this is a new one");
+    }
+    this.#calls.endSession(sessionLost());
+    this.#locks.clear();
+    this.#link.beginEra();
+  }
+
+  async #tell(state: { caching: boolean; resumed: boolean }): Promise<void> {
+    try {
+      await this.#events.onSession(state);
+    } catch (error) {
+      this.#log.error({ err: error, ...state }, "the news of a session could not be dealt with");
+    }
+  }
+
+  /** Takes over the cluster map of a reply, before whoever asked sees it. */
+  async #learning<R>(coming: Promise<R>): Promise<R> {
+    const reply = await coming;
+    this.#session.adopt((reply as { map: ClusterMap }).map);
+    return reply;
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * The connection to the name server that is always there again: connects, has the session opened on it, and starts over
+ * when it breaks. Calls that find it broken wait here, first come first served.
+ *
+ * Invariants: `peer` is set only while a session is open on it and everybody who had to know knows; `era` counts the
+ * sessions: a call that was sent in one era is never sent again in another. One attempt at a time; the first one after a
+ * break is made at once, then pauses grow to `limits.reconnectMillisMax`.
+ */
+import { assert } from "../base/assert.ts";
+import { sleep, type Clock } from "../base/clock.ts";
+import { errnoOf, FsError } from "../base/errno.ts";
+import { limits } from "../base/limits.ts";
+import type { Log } from "../base/log.ts";
+import type { Random } from "../base/random.ts";
+import type { NameServerMethods } from "../protocol/name-server.ts";
+import type { Address, Peer } from "../rpc/types.ts";
+import { createBackOff } from "./back-off.ts";
+import { addressName } from "./connect.ts";
+import { WaitingLine, type WaitOptions } from "./waiting-line.ts";
+
+export type ServerPeer = Peer<NameServerMethods>;
+
+export interface LinkOptions {
+  /** Tried in turn. */
+  readonly addresses: readonly Address[];
+  /** Connects, within a bounded time. */
+  readonly dial: (address: Address, signal: AbortSignal) => Promise<ServerPeer>;
+  /** Opens or resumes the session on a new connection; calls `beginEra` if the session is a new one. */
+  readonly enter: (peer: ServerPeer) => Promise<void>;
+  /** The connection is in use; the function returned is called when it is not any more. */
+  readonly stay: (peer: ServerPeer) => () => void;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+/** A connection that lived for less is no reason to begin again with short pauses. */
+const steadyMillis = 1_000;
+/** Refusals that only an operator can change. */
+const hopeless: ReadonlySet<string> = new Set(["EPERM", "EACCES", "EPROTO"]);
+
+export class ServerLink {
+  /** The open connection, or undefined while calls have to wait (`ready`). */
+  peer: ServerPeer | undefined;
+  era = 0;
+  readonly #options: LinkOptions;
+  readonly #closing = new AbortController();
+  readonly #line: WaitingLine<ServerPeer>;
+  #running: Promise<void> | undefined;
+  #lastError: Error | undefined;
+
+  constructor(options: LinkOptions) {
+    assert(options.addresses.length > 0, "no address of a name server");
+    this.#options = options;
+    const names = options.addresses.map(addressName).join(", ");
+    this.#line = new WaitingLine(options.clock, `the name server at ${names}`, limits.waitingCallsMax);
+  }
+
+  /** Starts connecting. Resolves with the first success; rejects when that is hopeless or not there after `millis`. */
+  async open(millis: number, signal?: AbortSignal): Promise<void> {
+    this.#running = this.#run();
+    try {
+      await this.ready({ until: this.#options.clock.monotonicMillis() + millis, signal });
+    } catch (error) {
+      await this.close();
+      if (errnoOf(error) !== "ETIMEDOUT" || this.#lastError === undefined) throw error;
+      throw new FsError("ETIMEDOUT", `${(error as Error).message}: ${this.#lastError.message}`, {
+        cause: this.#lastError,
+      });
+    }
+  }
+
+  /**
+   * Waits for an open connection. Rejects as WaitingLine does, with EIO if the session of `era` is lost, and with
+   * ENOTCONN after `close`.
+   */
+  ready(options: WaitOptions): Promise<ServerPeer> {
+    const closing = this.#closing.signal;
+    if (closing.aborted) return Promise.reject(closing.reason as Error);
+    if (options.era !== undefined && options.era !== this.era) return Promise.reject(sessionLost());
+    return this.peer === undefined ? this.#line.wait(options) : Promise.resolve(this.peer);
+  }
+
+  /** A call found this connection broken, or without a session. */
+  gone(peer: ServerPeer, why: string): void {
+    if (this.peer === peer) this.peer = undefined;
+    if (peer.isOpen) peer.close(why);
+  }
+
+  /** A new session has replaced the one that was: what was bound to that fails. */
+  beginEra(): void {
+    this.era++;
+    for (const waiter of this.#line.all()) {
+      if (waiter.era !== undefined && waiter.era !== this.era) waiter.fail(sessionLost());
+    }
+  }
+
+  async close(): Promise<void> {
+    if (!this.#isClosing) this.#closing.abort(new FsError("ENOTCONN", "the name server client has been closed"));
+    this.#line.failAll(this.#closing.signal.reason as Error);
+    if (this.peer !== undefined) this.gone(this.peer, "closed");
+    await this.#running;
+  }
+
+  get waiting(): number {
+    return this.#line.size;
+  }
+
+  get #isClosing(): boolean {
+    return this.#closing.signal.aborted;
+  }
+
+  async #run(): Promise<void> {
+    const { addresses, clock, random } = this.#options;
+    const backOff = createBackOff(random, { firstMillis: 50, maxMillis: limits.reconnectMillisMax });
+    let index = 0;
+    let failures = 0;
+    for (;;) {
+      const address = addresses[index] as Address;
+      try {
+        const livedMillis = await this.#attempt(address);
+        failures = 0;
+        if (livedMillis >= steadyMillis) backOff.reset();
+      } catch (error) {
+        if (!this.#isClosing) this.#failed(error as Error, address, ++failures);
+        index = (index + 1) % addresses.length;
+      }
+      // All addresses are tried before there is a pause.
+      const pause = failures % addresses.length === 0 ? backOff.next() : 0;
+      await sleep(clock, pause, this.#closing.signal).catch(() => undefined);
+      if (this.#isClosing) return;
+    }
+  }
+
+  /** One connection from its opening to its end. Resolves with how long it lived, rejects if it never came to life. */
+  async #attempt(address: Address): Promise<number> {
+    const { clock, dial, enter, stay, log } = this.#options;
+    const closing = this.#closing.signal;
+    const peer = await dial(address, closing);
+    const onClosing = (): void => {
+      peer.close("closed");
+    };
+    closing.addEventListener("abort", onClosing, { once: true });
+    try {
+      if (closing.aborted) throw closing.reason as Error;
+      await enter(peer);
+      if (!peer.isOpen) throw new FsError("ECONNRESET", "the connection broke while the session was being opened");
+      const since = clock.monotonicMillis();
+      this.peer = peer;
+      const leave = stay(peer);
+      for (const waiter of this.#line.all()) waiter.go(peer);
+      const reason = await peer.closed;
+      leave();
+      if (!this.#isClosing) {
+        log.warn({ server: addressName(address), reason }, "the connection to the name server broke, connecting again");
+      }
+      return clock.monotonicMillis() - since;
+    } finally {
+      closing.removeEventListener("abort", onClosing);
+      this.gone(peer, "the session could not be opened");
+    }
+  }
+
+  #failed(error: Error, address: Address, failures: number): void {
+    const { log, addresses } = this.#options;
+    this.#lastError = error;
+    // An outage of hours is one line when it begins and then one in a hundred.
+    if (failures === addresses.length || failures % (100 * addresses.length) === 0) {
+      log.warn({ server: addressName(address), err: error, failures }, "the name server cannot be reached, trying on");
+    }
+    if (this.era === 0 && hopeless.has(errnoOf(error))) this.#line.failAll(error);
+  }
+}
+
+export function sessionLost(): FsError {
+  return new FsError("EIO", "the session at the name server was lost: whether this was done is unknown");
+}
