@@ -4,7 +4,7 @@
  */
 export interface Disk {
   /** Opens for reading and writing; `create` fails with EEXIST if it is there, `open` with ENOENT if not. */
-  open(path: string, mode: "open" | "create"): Promise<DiskFile>;
+  open(path: string, mode: "open" | "create", options?: OpenOptions): Promise<DiskFile>;
   /** Names in a folder ("" is the root), unsorted; ENOENT when absent. */
   list(path: string): Promise<string[]>;
   makeFolder(path: string): Promise<void>;
@@ -17,6 +17,17 @@ export interface Disk {
   space(): Promise<{ freeBytes: number; totalBytes: number }>;
   /** The absolute path of the folder: for what cannot be injected (LMDB). */
   readonly root: string;
+}
+
+export interface OpenOptions {
+  /**
+   * Writes go past the page cache (O_DIRECT): 2 to 5 times the rate of buffered writes with fdatasync, and they displace
+   * nothing from memory. Then every piece written is an `alignedBuffer` (or a stretch of one that begins and ends at a
+   * multiple of 4 KiB) and so is its position. Where it is not supported the file is opened as usual.
+   */
+  readonly direct?: boolean;
+  /** Each write is durable when it resolves (O_DSYNC): one system call where write and `sync` would be two. */
+  readonly synchronous?: boolean;
 }
 
 export interface DiskFile {

@@ -1,5 +1,5 @@
 /** `Disk` on a real folder through node:fs. */
-import { constants } from "node:fs";
+import { constants, write } from "node:fs";
 import { access, mkdir, open, readdir, rename, rm, statfs, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import type { Disk, DiskFile } from "./disk.ts";
@@ -10,9 +10,14 @@ export async function openSystemDisk(root: string): Promise<Disk> {
   const at = (path: string): string => join(root, path);
   return {
     root,
-    async open(path, mode) {
-      const flags = constants.O_RDWR | (mode === "create" ? constants.O_CREAT | constants.O_EXCL : 0);
-      return systemFile(at(path), await named(at(path), open(at(path), flags, 0o600)));
+    async open(path, mode, options) {
+      const flags =
+        constants.O_RDWR |
+        (mode === "create" ? constants.O_CREAT | constants.O_EXCL : 0) |
+        (options?.synchronous === true ? constants.O_DSYNC : 0);
+      const isDirect = options?.direct === true;
+      const file = isDirect ? openDirect(at(path), flags) : open(at(path), flags, 0o600);
+      return systemFile(at(path), await named(at(path), file));
     },
     list: (path) => named(at(path), readdir(at(path))),
     async makeFolder(path) {
@@ -40,6 +45,16 @@ export async function openSystemDisk(root: string): Promise<Disk> {
   };
 }
 
+/** Not every filesystem knows O_DIRECT: they say EINVAL, some only after having created the file. */
+async function openDirect(path: string, flags: number): Promise<FileHandle> {
+  try {
+    return await open(path, flags | constants.O_DIRECT, 0o600);
+  } catch (error) {
+    if (errnoOf(error) !== "EINVAL") throw error;
+    return open(path, flags & ~constants.O_EXCL, 0o600);
+  }
+}
+
 function systemFile(path: string, file: FileHandle): DiskFile {
   return {
     async read(into, position) {
@@ -53,6 +68,12 @@ function systemFile(path: string, file: FileHandle): DiskFile {
     },
     async write(pieces, position) {
       let left = pieces.filter((piece) => piece.length > 0);
+      const [only] = left;
+      if (only !== undefined && left.length === 1) {
+        const done = await named(path, writeAt(file.fd, only, position));
+        position += done;
+        left = withoutFirst(left, done);
+      }
       while (left.length > 0) {
         const { bytesWritten } = await named(path, file.writev(left, position));
         position += bytesWritten;
@@ -64,6 +85,16 @@ function systemFile(path: string, file: FileHandle): DiskFile {
     size: async () => (await named(path, file.stat())).size,
     close: () => named(path, file.close()),
   };
+}
+
+/** One pwrite(2) by descriptor: a FileHandle's own write takes 20 us longer, which a lone commit would feel. */
+function writeAt(fd: number, piece: Uint8Array, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    write(fd, piece, 0, piece.length, position, (error, written) => {
+      if (error === null) resolve(written);
+      else reject(error);
+    });
+  });
 }
 
 function withoutFirst(pieces: readonly Uint8Array[], count: number): Uint8Array[] {
