@@ -82,6 +82,18 @@ export function blockOfKey(key: Key): BlockId {
   return { group: group as GroupId, number };
 }
 
+export function groupOfKey(key: Key): GroupId {
+  return (key.charCodeAt(1) * 256 + key.charCodeAt(2)) as GroupId;
+}
+
+export function nodeOfKey(key: Key): NodeId {
+  return Buffer.from(key.slice(1), "latin1").toString("hex") as NodeId;
+}
+
+export function sessionOfKey(key: Key): SessionId {
+  return Buffer.from(key.slice(1, 9), "latin1").toString("hex") as SessionId;
+}
+
 export function reclaimSequenceOfKey(key: Key): number {
   return readU64(key, 1);
 }
