@@ -8,7 +8,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { FsError } from "../base/errno.ts";
-import type { NameServerMethods } from "../protocol/name-server.ts";
+import { nameServerMethods, type NameServerMethods } from "../protocol/name-server.ts";
 import type { Answer, CallOptions, ReplyOf, RequestOf } from "../rpc/types.ts";
 import { giveUp } from "./give-up.ts";
 import { sessionLost, type ServerLink, type ServerPeer } from "./server-link.ts";
@@ -76,6 +76,8 @@ export class ServerCalls {
     options: NameServerOptions | undefined,
   ): Promise<ReplyOf<Methods, M>> {
     const until = this.#until(options);
+    const malformed = era === undefined ? undefined : malformation(method, request);
+    if (malformed !== undefined) throw malformed;
     for (;;) {
       const peer = await this.#link.ready({ era, until, signal: options?.signal });
       era = this.#link.era;
@@ -123,30 +125,41 @@ export class ServerCalls {
         return reply;
       },
       (error: unknown) => {
-        if (!isBroken(error)) slots.give(slot);
-        this.#checkBroken(peer, error);
-        const again = this.#sendAgain(era, method, whole).finally(() => {
+        if (!isBroken(error)) {
+          // What is not an FsError comes from this side: it could not be put on the wire.
+          if (!(error instanceof FsError)) slots.undo(slot);
           slots.give(slot);
-        });
+        }
+        this.#checkBroken(peer, error);
+        const again = this.#sendAgain({ era, slots, slot }, method, whole);
         return giveUp(again, { clock: this.#clock, millis: this.#timeoutMillis });
       },
     );
   }
 
   async #sendAgain<M extends Changing>(
-    era: number,
+    { era, slots, slot }: { era: number; slots: Slots; slot: number },
     method: M,
     whole: RequestOf<Methods, M>,
   ): Promise<ReplyOf<Methods, M>> {
-    for (;;) {
-      const peer = await this.#link.ready({ era });
-      if (era !== this.#link.era) throw sessionLost();
-      try {
-        const { reply } = await peer.call(method, whole, patient);
-        return reply;
-      } catch (error) {
-        this.#checkBroken(peer, error);
+    try {
+      const malformed = malformation(method, whole);
+      if (malformed !== undefined) {
+        slots.undo(slot);
+        throw malformed;
       }
+      for (;;) {
+        const peer = await this.#link.ready({ era });
+        if (era !== this.#link.era) throw sessionLost();
+        try {
+          const { reply } = await peer.call(method, whole, patient);
+          return reply;
+        } catch (error) {
+          this.#checkBroken(peer, error);
+        }
+      }
+    } finally {
+      slots.give(slot);
     }
   }
 
@@ -176,6 +189,19 @@ function callOptions(options: NameServerOptions | undefined): CallOptions {
   if (options === undefined) return patient;
   const deadlineMillis = options.deadlineMillis ?? Infinity;
   return options.signal === undefined ? { deadlineMillis } : { deadlineMillis, signal: options.signal };
+}
+
+/**
+ * A request that the server has to refuse makes it close the connection, on which others suffer; it must not be sent
+ * again for ever. Checked only after a connection broke under it.
+ */
+function malformation<M extends keyof Methods>(method: M, request: RequestOf<Methods, M>): FsError | undefined {
+  try {
+    nameServerMethods[method].request(request);
+    return undefined;
+  } catch (cause) {
+    return new FsError("EINVAL", `a malformed request ${method}`, { cause });
+  }
 }
 
 function isBroken(error: unknown): boolean {

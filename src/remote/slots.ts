@@ -41,6 +41,11 @@ export class Slots {
     return { slot, sequence };
   }
 
+  /** The request of the newest token has not been seen by the server, and never will be: its number is used again. */
+  undo(slot: number): void {
+    this.#sequences[slot] = Math.max(0, (this.#sequences[slot] ?? 0) - 1);
+  }
+
   give(slot: number): void {
     const first = this.#line.first();
     if (first === undefined) this.#free.push(slot);
