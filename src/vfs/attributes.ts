@@ -1,0 +1,128 @@
+/** GETATTR, SETATTR and STATFS. A change of size goes through the file's content, which holds writes and flushes back. */
+import { FsError } from "../base/errno.ts";
+import type { Ino } from "../base/ids.ts";
+import { limits } from "../base/limits.ts";
+import type { AttributeChanges, AttributesReply, Operations, RequestContext } from "../fuse/operations.ts";
+import { inodeOf, staleIfGone, type Core } from "./core.ts";
+import { hold, type Inode } from "./inode.ts";
+import { lostPrivileges } from "./privileges.ts";
+import { letGo } from "./use.ts";
+import { attributesReply, visibleAttributes } from "./visible-attributes.ts";
+
+const blockBytes = 4096;
+
+export function attributeOperations(core: Core): Pick<Operations, "getattr" | "setattr" | "statfs" | "access"> {
+  const { nameServer, coherence, inodes } = core;
+
+  const setattr: Operations["setattr"] = async (request, ino, handle, changes) => {
+    const inode = inodeOf(core, ino);
+    if (handle !== undefined) core.handles.file(handle);
+    if (changes.size !== undefined && changes.size > limits.fileBytesMax) {
+      throw new FsError("EFBIG", `inode ${String(ino)}: a file may have ${String(limits.fileBytesMax)} bytes`);
+    }
+    const modeBefore = inode.attributes?.mode;
+    const since = coherence.moment;
+    if (changes.size === undefined) await change(core, request, inode, handle !== undefined, changes);
+    else await truncate(core, request, inode, handle !== undefined, { ...changes, size: changes.size });
+    if (changes.mode === undefined && lostPrivileges(modeBefore, inode.attributes?.mode)) {
+      await core.notifier?.invalidateAttributes(ino);
+    }
+    return attributesReply(coherence, inode, since);
+  };
+
+  return {
+    getattr(request, ino) {
+      const inode = inodes.get(ino);
+      if (inode !== undefined && coherence.trusts(inode)) {
+        inode.recentlyUsed = true;
+        return attributesReply(coherence, inode, coherence.moment);
+      }
+      return askAttributes(core, request, ino);
+    },
+    setattr,
+    async statfs(request) {
+      const space = await nameServer.ask("statfs", {}, { signal: request.signal });
+      const blocksFree = Math.floor(space.bytesFree / blockBytes);
+      return {
+        blocks: Math.floor(space.bytesTotal / blockBytes),
+        blocksFree,
+        blocksAvailable: blocksFree,
+        files: space.files,
+        filesFree: space.filesFree,
+        blockBytes,
+        nameBytesMax: limits.nameBytesMax,
+      };
+    },
+    access(_request, ino) {
+      // With default_permissions the kernel decides by itself, and the server at every operation.
+      inodeOf(core, ino);
+    },
+  };
+}
+
+/** From the server; what was removed and only lives in this table is answered from it. */
+async function askAttributes(core: Core, request: RequestContext, ino: Ino): Promise<AttributesReply> {
+  const { nameServer, coherence, inodes } = core;
+  const since = coherence.moment;
+  const known = inodes.get(ino);
+  if (known?.removed === true && !known.orphan && known.attributes !== undefined) {
+    return { attributes: visibleAttributes(known), attributesValidMillis: 0 };
+  }
+  try {
+    const { attributes } = await nameServer.ask("getattr", { ino }, { signal: request.signal });
+    const inode = inodes.update(attributes, since);
+    return inode === undefined ? { attributes, attributesValidMillis: 0 } : attributesReply(coherence, inode, since);
+  } catch (error) {
+    if (known?.removed === true && known.attributes !== undefined) {
+      return { attributes: visibleAttributes(known), attributesValidMillis: 0 };
+    }
+    throw staleIfGone(error);
+  }
+}
+
+async function change(
+  core: Core,
+  request: RequestContext,
+  inode: Inode,
+  fromOpenFile: boolean,
+  changes: AttributeChanges,
+): Promise<void> {
+  const { coherence, inodes } = core;
+  const ino = inode.ino;
+  // A flush that comes later would take the new bits away again.
+  if (changes.mode !== undefined && inode.privilegesCleared) await inode.content?.flush(request.signal);
+  const since = coherence.moment;
+  if (changes.mtime !== undefined) inode.content?.forgetDirtyTime();
+  if (changes.atime !== undefined) core.accessTimes.drop(inode);
+  try {
+    const { attributes } = await core.identity.as(request, (caller) =>
+      core.nameServer.change("setattr", { ...changes, caller, ino, fromOpenFile }, { signal: request.signal }),
+    );
+    inodes.changed(attributes, since);
+  } catch (error) {
+    inodes.markStale(inode);
+    throw staleIfGone(error);
+  }
+}
+
+/** Cuts or extends a regular file. What was written beyond the new end is dropped unsent. */
+export async function truncate(
+  core: Core,
+  request: RequestContext,
+  inode: Inode,
+  fromOpenFile: boolean,
+  changes: AttributeChanges & { readonly size: number },
+): Promise<void> {
+  if (inode.attributes === undefined) await askAttributes(core, request, inode.ino);
+  const content = core.inodeContents.of(inode);
+  const sizeBefore = content.size;
+  // In use: its content may not be closed below the change.
+  hold(inode);
+  try {
+    await content.change({ discardFrom: changes.size }, () => change(core, request, inode, fromOpenFile, changes));
+    if (!content.isDirty) inode.writtenBytes = 0;
+    if (changes.size === 0 && sizeBefore > 0) inode.flushAtClose = true;
+  } finally {
+    letGo(core, inode);
+  }
+}

@@ -1,0 +1,114 @@
+/** Operations that make a name: MKNOD, MKDIR, SYMLINK, LINK, CREATE, TMPFILE. Each is one request to the name server. */
+import type { Attributes } from "../base/attributes.ts";
+import { errnoOf, FsError } from "../base/errno.ts";
+import type { Ino } from "../base/ids.ts";
+import type { Name } from "../base/name.ts";
+import type { Entry, Operations, RequestContext } from "../fuse/operations.ts";
+import type { CallerIdentity } from "../protocol/types.ts";
+import { inodeOf, type Core } from "./core.ts";
+import type { Inode } from "./inode.ts";
+import { isAppending, openFlag } from "./open-flags.ts";
+import { entryReply } from "./visible-attributes.ts";
+
+type Creating = "mknod" | "mkdir" | "symlink" | "link" | "create" | "tmpfile";
+
+export function creationOperations(core: Core): Pick<Operations, Creating> {
+  const { nameServer, coherence, inodes, dentries, handles } = core;
+
+  /** Runs `call` for a new name in `parent`, and takes in what it made. */
+  const make = async (
+    request: RequestContext,
+    parent: Ino,
+    name: Name,
+    call: (caller: CallerIdentity) => Promise<{ attributes: Attributes }>,
+  ): Promise<{ inode: Inode; since: number }> => {
+    const directory = inodeOf(core, parent);
+    const since = (directory.namesChangedAt = coherence.nextMoment());
+    try {
+      const { attributes } = await core.identity.as(request, call);
+      const inode = inodes.enter(attributes, since);
+      if (coherence.validMillis(since) > 0) dentries.set(parent, name, inode.ino);
+      return { inode, since };
+    } catch (error) {
+      dentries.delete(parent, name);
+      throw error;
+    } finally {
+      inodes.markStale(directory);
+      directory.namesChangedAt = coherence.moment;
+    }
+  };
+
+  const entry = ({ inode, since }: { inode: Inode; since: number }): Entry => entryReply(coherence, inode, since);
+
+  const opened = (inode: Inode, flags: number, since: number): Awaited<ReturnType<Operations["create"]>> => {
+    // Nothing of a new file can be in the kernel's cache.
+    inode.pagesSince = coherence.moment;
+    const how = coherence.openFlags(inode, isAppending(flags));
+    const file = handles.openFile(inode, flags, how.directIo !== true);
+    return { entry: entryReply(coherence, inode, since), opened: { handle: file.handle, ...how } };
+  };
+
+  return {
+    async mknod(request, parent, name, { mode, umask }, rdev) {
+      const { signal } = request;
+      return entry(
+        await make(request, parent, name, (caller) =>
+          nameServer.change("mknod", { caller, parent, name, mode, umask, rdev }, { signal }),
+        ),
+      );
+    },
+    async mkdir(request, parent, name, { mode, umask }) {
+      const { signal } = request;
+      return entry(
+        await make(request, parent, name, (caller) =>
+          nameServer.change("mkdir", { caller, parent, name, mode, umask }, { signal }),
+        ),
+      );
+    },
+    async symlink(request, parent, name, target) {
+      const { signal } = request;
+      return entry(
+        await make(request, parent, name, (caller) =>
+          nameServer.change("symlink", { caller, parent, name, umask: 0, target }, { signal }),
+        ),
+      );
+    },
+    async link(request, ino, newParent, newName) {
+      const { signal } = request;
+      const inode = inodeOf(core, ino);
+      try {
+        return entry(
+          await make(request, newParent, newName, (caller) =>
+            nameServer.change("link", { caller, ino, newParent, newName }, { signal }),
+          ),
+        );
+      } catch (error) {
+        inodes.markStale(inode);
+        throw error;
+      }
+    },
+    async create(request, parent, name, { mode, umask }, flags) {
+      const { signal } = request;
+      try {
+        const made = await make(request, parent, name, (caller) =>
+          nameServer.change("create", { caller, parent, name, mode, umask }, { signal }),
+        );
+        return opened(made.inode, flags, made.since);
+      } catch (error) {
+        if (errnoOf(error) !== "EEXIST" || (flags & openFlag.exclusive) !== 0) throw error;
+        // The name appeared since the kernel looked: it looks again, and opens with the permission check of an open.
+        throw new FsError("ESTALE", `${String(parent)}: the name to create has appeared`, { cause: error });
+      }
+    },
+    async tmpfile(request, parent, { mode, umask }, flags) {
+      const since = coherence.moment;
+      const { attributes } = await core.identity.as(request, (caller) =>
+        nameServer.change("tmpfile", { caller, parent, mode, umask }, { signal: request.signal }),
+      );
+      const inode = inodes.enter(attributes, since);
+      inode.removed = true;
+      inode.orphan = true;
+      return opened(inode, flags, since);
+    },
+  };
+}

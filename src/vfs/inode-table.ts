@@ -1,0 +1,158 @@
+/**
+ * The inodes that the kernel, an open file or unflushed data still needs: attributes, lookup counts, who has them open.
+ *
+ * - An inode is here while its lookup count is above zero, it is open, or its content is dirty; the root always.
+ * - `attributes` are what the server told last. Whether they may be believed is decided by moments (see coherence.ts):
+ *   they were asked for at `learnedAt`, and must not be older than `staleAt`.
+ * - An older answer never replaces a newer one while attributes are believed: an inode's ctime only grows.
+ * - Attributes of idle inodes are bounded: beyond `attributesMax` those that were not used lately are let go.
+ */
+import { isDirectory, type Attributes } from "../base/attributes.ts";
+import { rootIno, type Ino } from "../base/ids.ts";
+import type { Coherence } from "./coherence.ts";
+import { newInode, type Inode } from "./inode.ts";
+
+export interface InodeTable {
+  get(ino: Ino): Inode | undefined;
+  /** What the server told, asked at `since`; counts one lookup. */
+  enter(attributes: Attributes, since: number): Inode;
+  /** The same for an inode that may be here already; counts nothing. */
+  update(attributes: Attributes, since: number): Inode | undefined;
+  /** As `update`, after a change asked for at `since`: answers that were asked for before its end are doubtful. */
+  changed(attributes: Attributes, since: number): Inode | undefined;
+  /** Attributes have to be asked anew. */
+  markStale(inode: Inode): void;
+  forget(ino: Ino, count: number): void;
+  /** Removes it if nothing needs it any longer. */
+  dropIfUnused(inode: Inode): void;
+  /** Every lookup count is zero: the kernel is gone. */
+  forgetAll(): void;
+  all(): IterableIterator<Inode>;
+  readonly size: number;
+  readonly attributesCount: number;
+}
+
+export interface InodeTableOptions {
+  readonly coherence: Coherence;
+  readonly attributesMax: number;
+  /** Nothing needs it but its content, if it has any: close that, then call dropIfUnused. */
+  readonly unused: (inode: Inode) => void;
+}
+
+export function createInodeTable({ coherence, attributesMax, unused }: InodeTableOptions): InodeTable {
+  const inodes = new Map<Ino, Inode>();
+  let attributesCount = 0;
+  let hand = inodes.values();
+
+  const isOlder = (inode: Inode, attributes: Attributes): boolean =>
+    inode.attributes !== undefined &&
+    attributes.ctime < inode.attributes.ctime &&
+    (inode.removed || coherence.trusts(inode));
+
+  const accept = (inode: Inode, attributes: Attributes, since: number): void => {
+    inode.recentlyUsed = true;
+    const known = inode.attributes;
+    if (inode.removed && attributes.nlink > 0) revive(inode);
+    if (known === undefined) attributesCount++;
+    inode.attributes = attributes;
+    inode.learnedAt = since;
+    inode.accessTimeSettled = false;
+    if (known?.ctime !== attributes.ctime) inode.xattrs = undefined;
+    if (inode.accessTime !== undefined && inode.accessTime <= attributes.atime) inode.accessTime = undefined;
+    inode.content?.serverSize(attributes.size);
+    if (attributesCount > attributesMax) sweep();
+  };
+
+  /** Second chance: two rounds without use and the attributes go. One call looks at a few inodes only. */
+  const sweep = (): void => {
+    for (let looked = 0; looked < 8 && attributesCount > attributesMax; looked++) {
+      let next = hand.next();
+      if (next.done === true) {
+        hand = inodes.values();
+        next = hand.next();
+        if (next.done === true) return;
+      }
+      const inode = next.value;
+      if (inode.recentlyUsed) inode.recentlyUsed = false;
+      else if (inode.attributes !== undefined && isIdle(inode)) {
+        inode.attributes = undefined;
+        inode.xattrs = undefined;
+        attributesCount--;
+      }
+    }
+  };
+
+  const dropIfUnused = (inode: Inode): void => {
+    if (inode.lookups > 0 || inode.opens > 0 || inode.ino === rootIno) return;
+    if (inode.content !== undefined) {
+      unused(inode);
+      return;
+    }
+    if (inodes.get(inode.ino) !== inode) return;
+    inodes.delete(inode.ino);
+    if (inode.attributes !== undefined) attributesCount--;
+  };
+
+  const root = newInode(rootIno, true);
+  root.lookups = 1;
+  inodes.set(rootIno, root);
+
+  return {
+    get: (ino) => inodes.get(ino),
+    enter(attributes, since) {
+      let inode = inodes.get(attributes.ino);
+      if (inode === undefined) {
+        inode = newInode(attributes.ino, isDirectory(attributes.mode));
+        inodes.set(attributes.ino, inode);
+      }
+      if (inode.ino !== rootIno) inode.lookups++;
+      if (!isOlder(inode, attributes)) accept(inode, attributes, since);
+      return inode;
+    },
+    update(attributes, since) {
+      const inode = inodes.get(attributes.ino);
+      if (inode !== undefined && !isOlder(inode, attributes)) accept(inode, attributes, since);
+      return inode;
+    },
+    changed(attributes, since) {
+      const inode = inodes.get(attributes.ino);
+      if (inode === undefined || isOlder(inode, attributes)) return inode;
+      const now = coherence.nextMoment();
+      inode.staleAt = now;
+      accept(inode, attributes, coherence.validMillis(since) > 0 ? now : since);
+      return inode;
+    },
+    markStale(inode) {
+      inode.staleAt = coherence.nextMoment();
+    },
+    forget(ino, count) {
+      const inode = inodes.get(ino);
+      if (inode === undefined || ino === rootIno) return;
+      inode.lookups = Math.max(0, inode.lookups - count);
+      dropIfUnused(inode);
+    },
+    dropIfUnused,
+    forgetAll() {
+      for (const inode of inodes.values()) {
+        if (inode.ino !== rootIno) inode.lookups = 0;
+        dropIfUnused(inode);
+      }
+    },
+    all: () => inodes.values(),
+    get size() {
+      return inodes.size;
+    },
+    get attributesCount() {
+      return attributesCount;
+    },
+  };
+}
+
+function isIdle(inode: Inode): boolean {
+  return inode.opens === 0 && inode.content === undefined && !inode.removed && inode.accessTime === undefined;
+}
+
+function revive(inode: Inode): void {
+  inode.removed = false;
+  inode.orphan = false;
+}

@@ -1,0 +1,93 @@
+/** One inode as this client sees it, and who has it open. Kept by inode-table.ts, which states the invariants. */
+import type { Attributes, Nanos } from "../base/attributes.ts";
+import type { FsError } from "../base/errno.ts";
+import type { Handle, Ino } from "../base/ids.ts";
+import type { Name } from "../base/name.ts";
+import type { FileContent } from "../cache/types.ts";
+
+export interface Inode {
+  readonly ino: Ino;
+  readonly directory: boolean;
+  attributes: Attributes | undefined;
+  learnedAt: number;
+  staleAt: number;
+  lookups: number;
+  /** Open handles, those being opened included. */
+  opens: number;
+  files: Set<OpenFile> | undefined;
+  content: FileContent | undefined;
+  /** Bytes written since the content was last clean: an estimate of the space they will take. */
+  writtenBytes: number;
+  /** A write that the server does not know yet took setuid and setgid away. */
+  privilegesCleared: boolean;
+  /** A newer access time than the server's, not sent yet. */
+  accessTime: Nanos | undefined;
+  /** By the relatime rule there is nothing to do until the attributes change. */
+  accessTimeSettled: boolean;
+  /** Since when the kernel's pages of it are right; -1: it may not keep any from before. */
+  pagesSince: number;
+  /** Directories: when this client last changed a name in it. */
+  namesChangedAt: number;
+  /** Its last name is gone. */
+  removed: boolean;
+  /** The server keeps it for us although it is removed: release it after the last close. */
+  orphan: boolean;
+  /** A removal that takes it away unless it fails: opening waits. Never rejects. */
+  removing: Promise<void> | undefined;
+  /** Unflushed data was lost: the next close or fsync says so. */
+  lostData: boolean;
+  /** Cut to nothing while open: close waits for the new content (as ext4's auto_da_alloc). */
+  flushAtClose: boolean;
+  /** Values of extended attributes, null: has none of that name. Valid as long as the attributes. */
+  xattrs: Map<Name, Buffer | null> | undefined;
+  /** Owners of fcntl and OFD locks on it. */
+  lockOwners: Set<bigint> | undefined;
+  recentlyUsed: boolean;
+}
+
+export interface OpenFile {
+  readonly handle: Handle;
+  readonly inode: Inode;
+  /** As open(2) had them. */
+  readonly flags: number;
+  /** Its READs may leave pages in the kernel's cache. */
+  readonly buffered: boolean;
+  /** What every further use of it is answered: the session was lost with data or locks of it. */
+  failed: FsError | undefined;
+  /** Owners of fcntl and OFD locks that were taken through it. */
+  lockOwners: Set<bigint> | undefined;
+  flocked: boolean;
+}
+
+/** One more use: see use.ts for its end. */
+export function hold(inode: Inode): void {
+  inode.opens++;
+}
+
+export function newInode(ino: Ino, directory: boolean): Inode {
+  return {
+    ino,
+    directory,
+    attributes: undefined,
+    learnedAt: -1,
+    staleAt: 0,
+    lookups: 0,
+    opens: 0,
+    files: undefined,
+    content: undefined,
+    writtenBytes: 0,
+    privilegesCleared: false,
+    accessTime: undefined,
+    accessTimeSettled: false,
+    pagesSince: -1,
+    namesChangedAt: 0,
+    removed: false,
+    orphan: false,
+    removing: undefined,
+    lostData: false,
+    flushAtClose: false,
+    xattrs: undefined,
+    lockOwners: undefined,
+    recentlyUsed: true,
+  };
+}

@@ -1,0 +1,177 @@
+/**
+ * Operations that take a name away: UNLINK, RMDIR, RENAME.
+ *
+ * The name server must keep a removed inode that is in use here. The kernel names the victim, so which inode that is
+ * comes from the names that this client knows; when it does not know, the server keeps the inode in any case, and an
+ * unused one is released right after. While a removal without keeping is on its way, opening the victim waits for its
+ * end: the file is then either still there or gone, never open and empty.
+ */
+import type { Attributes } from "../base/attributes.ts";
+import type { Ino } from "../base/ids.ts";
+import type { Name } from "../base/name.ts";
+import { renameFlags, type Operations, type RequestContext } from "../fuse/operations.ts";
+import { inodeOf, type Core } from "./core.ts";
+import { hold, type Inode } from "./inode.ts";
+import { letGo, removed } from "./use.ts";
+
+interface Victim {
+  readonly keep: boolean;
+  /** What is left of it; null: nothing. Undefined: the operation failed. */
+  done(remains: Attributes | null | undefined): void;
+}
+
+export function removalOperations(core: Core): Pick<Operations, "unlink" | "rmdir" | "rename"> {
+  const remove = async (
+    method: "unlink" | "rmdir",
+    request: RequestContext,
+    parent: Ino,
+    name: Name,
+  ): Promise<void> => {
+    await core.orphans.room();
+    const directory = inodeOf(core, parent);
+    const victim = aim(core, core.dentries.get(parent, name));
+    const changed = changingNames(core, [directory]);
+    try {
+      const { attributes } = await core.identity.as(request, (caller) =>
+        core.nameServer.change(method, { caller, parent, name, keep: victim.keep }, { signal: request.signal }),
+      );
+      if (core.coherence.caching) core.dentries.set(parent, name, null);
+      victim.done(attributes);
+    } catch (error) {
+      core.dentries.delete(parent, name);
+      victim.done(undefined);
+      throw error;
+    } finally {
+      changed();
+    }
+  };
+
+  return {
+    unlink: (request, parent, name) => remove("unlink", request, parent, name),
+    rmdir: (request, parent, name) => remove("rmdir", request, parent, name),
+    rename: (request, parent, name, newParent, newName, flags) =>
+      rename(core, request, { parent, name, newParent, newName, flags }),
+  };
+}
+
+interface Renaming {
+  readonly parent: Ino;
+  readonly name: Name;
+  readonly newParent: Ino;
+  readonly newName: Name;
+  readonly flags: number;
+}
+
+async function rename(core: Core, request: RequestContext, renaming: Renaming): Promise<void> {
+  const { coherence, dentries } = core;
+  const { parent, name, newParent, newName, flags } = renaming;
+  await core.orphans.room();
+  const directories = [inodeOf(core, parent), inodeOf(core, newParent)];
+  const replaces = (flags & (renameFlags.noReplace | renameFlags.exchange)) === 0;
+  if (replaces) await flushBeforeReplacing(core, request, renaming);
+  const source = dentries.get(parent, name);
+  const target = dentries.get(newParent, newName);
+  const same = source !== undefined && source === target;
+  const victim = replaces && !same ? aim(core, target) : noVictim;
+  const changed = changingNames(core, directories);
+  const since = coherence.moment;
+  try {
+    const reply = await core.identity.as(request, (caller) =>
+      core.nameServer.change("rename", { caller, ...renaming, keep: victim.keep }, { signal: request.signal }),
+    );
+    core.inodes.changed(reply.attributes, since);
+    dentries.delete(parent, name);
+    dentries.delete(newParent, newName);
+    if (!same && coherence.caching && (flags & (renameFlags.exchange | renameFlags.whiteout)) === 0) {
+      dentries.set(parent, name, null);
+      dentries.set(newParent, newName, reply.attributes.ino);
+    }
+    if ((flags & renameFlags.exchange) !== 0) markStale(core, target);
+    victim.done(reply.replaced);
+  } catch (error) {
+    dentries.delete(parent, name);
+    dentries.delete(newParent, newName);
+    markStale(core, source);
+    victim.done(undefined);
+    throw error;
+  } finally {
+    changed();
+  }
+}
+
+/** Like ext4's auto_da_alloc: a name never passes from an old file with content to a new one whose content is not durable. */
+async function flushBeforeReplacing(core: Core, request: RequestContext, renaming: Renaming): Promise<void> {
+  if (core.dentries.get(renaming.newParent, renaming.newName) === null) return;
+  const ino = core.dentries.get(renaming.parent, renaming.name);
+  const inode = typeof ino === "number" ? core.inodes.get(ino) : undefined;
+  if (inode?.content?.isDirty !== true) return;
+  hold(inode);
+  try {
+    await inode.content.flush(request.signal);
+  } finally {
+    letGo(core, inode);
+  }
+}
+
+/** Names in these directories change now: what was asked before is not remembered. Returns what to call at the end. */
+function changingNames(core: Core, directories: readonly Inode[]): () => void {
+  const mark = (): void => {
+    const moment = core.coherence.nextMoment();
+    for (const directory of directories) {
+      directory.namesChangedAt = moment;
+      directory.staleAt = moment;
+    }
+  };
+  mark();
+  return mark;
+}
+
+const noVictim: Victim = { keep: true, done: () => undefined };
+
+function aim(core: Core, ino: Ino | null | undefined): Victim {
+  const inode = typeof ino === "number" ? core.inodes.get(ino) : undefined;
+  const keep = inode === undefined || inode.opens > 0;
+  const unblock = inode === undefined || keep ? undefined : blockOpening(inode);
+  return {
+    keep,
+    done(remains) {
+      finish(core, inode, keep, remains);
+      unblock?.();
+    },
+  };
+}
+
+/** Two of its names may be on their way out at once. */
+function blockOpening(inode: Inode): () => void {
+  let end: () => void = () => undefined;
+  const mine = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  const earlier = inode.removing;
+  const removing = earlier === undefined ? mine : Promise.all([earlier, mine]).then(() => undefined);
+  inode.removing = removing;
+  return () => {
+    if (inode.removing === removing) inode.removing = undefined;
+    end();
+  };
+}
+
+function finish(core: Core, inode: Inode | undefined, keep: boolean, remains: Attributes | null | undefined): void {
+  if (remains === undefined) {
+    if (inode !== undefined) core.inodes.markStale(inode);
+    return;
+  }
+  if (remains === null) {
+    if (inode !== undefined) removed(core, inode, false);
+    return;
+  }
+  const victim = core.inodes.changed(remains, core.coherence.moment);
+  if (remains.nlink > 0) return;
+  if (victim !== undefined) removed(core, victim, keep);
+  else if (keep) core.orphans.release(remains.ino);
+}
+
+function markStale(core: Core, ino: Ino | null | undefined): void {
+  const inode = typeof ino === "number" ? core.inodes.get(ino) : undefined;
+  if (inode !== undefined) core.inodes.markStale(inode);
+}

@@ -1,0 +1,125 @@
+/**
+ * READ and WRITE: no promise when everything is at hand. Content holds a write from its arrival on, so every later read
+ * sees it, whatever the kernel was told to drop meanwhile.
+ */
+import { FsError } from "../base/errno.ts";
+import { limits } from "../base/limits.ts";
+import type { MaybePromise, Operations, ReadResult } from "../fuse/operations.ts";
+import type { ReadPieces } from "../cache/types.ts";
+import { timeFor, type Core } from "./core.ts";
+import type { Inode } from "./inode.ts";
+import { openFlag } from "./open-flags.ts";
+import { hasPrivileges } from "./privileges.ts";
+import { visibleAttributes } from "./visible-attributes.ts";
+
+export function transferOperations(core: Core): Pick<Operations, "read" | "write"> {
+  const { coherence, handles, inodeContents, accessTimes } = core;
+
+  /** What the kernel puts into its page cache by this answer may not stay there while caching is off. */
+  const passing = (inode: Inode, offset: number, length: number, result: ReadPieces): ReadResult => {
+    if (coherence.caching) return result;
+    return {
+      pieces: result.pieces,
+      release() {
+        result.release?.();
+        coherence.transferred(inode, offset, length);
+      },
+    };
+  };
+
+  return {
+    read(request, _ino, handle, offset, length) {
+      const file = handles.file(handle);
+      const inode = file.inode;
+      const result = inodeContents.of(inode).read(offset, length, request.signal);
+      if ((file.flags & openFlag.noAccessTime) === 0) accessTimes.read(inode);
+      if (result instanceof Promise) return result.then((pieces) => passing(inode, offset, length, pieces));
+      return passing(inode, offset, length, result);
+    },
+
+    write(request, _ino, handle, offset, content, { flags, fromPageCache, killPrivileges }) {
+      const file = handles.file(handle);
+      const inode = file.inode;
+      const append = !fromPageCache && (flags & openFlag.append) !== 0;
+      if (!append && offset + content.length > limits.fileBytesMax) {
+        throw new FsError("EFBIG", `inode ${String(inode.ino)}: write beyond the largest file`);
+      }
+      const clearPrivileges =
+        (killPrivileges || (!fromPageCache && request.uid !== 0)) && mayHavePrivileges(core, inode);
+      const options = { time: timeFor(core, inode), clearPrivileges };
+      inode.accessTimeSettled = false;
+      inode.writtenBytes += content.length;
+      const body = inodeContents.of(inode);
+      let done: MaybePromise<void>;
+      try {
+        done = append
+          ? appended(core, inode, offset, content.length, body.append(content, options))
+          : body.write(offset, content, options);
+      } catch (error) {
+        core.invalidations.add(inode.ino, offset, content.length);
+        throw error;
+      }
+      const told = clearPrivileges ? clearPrivilegesHere(core, inode) : undefined;
+      if (done === undefined && told === undefined) {
+        coherence.transferred(inode, offset, content.length);
+        return content.length;
+      }
+      return finished(core, inode, offset, content.length, done, told);
+    },
+  };
+}
+
+async function finished(
+  core: Core,
+  inode: Inode,
+  offset: number,
+  length: number,
+  done: MaybePromise<void>,
+  told: Promise<void> | undefined,
+): Promise<number> {
+  try {
+    await done;
+    await told;
+  } catch (error) {
+    // The kernel has these bytes in its pages, and they are not in the file.
+    core.invalidations.add(inode.ino, offset, length);
+    throw error;
+  }
+  core.coherence.transferred(inode, offset, length);
+  return length;
+}
+
+/** What other readers' pages had at that place was not there yet. */
+function appended(
+  core: Core,
+  inode: Inode,
+  guessed: number,
+  length: number,
+  at: MaybePromise<number>,
+): MaybePromise<void> {
+  const drop = (position: number): void => {
+    if (position !== guessed || hasBufferedReader(inode)) core.invalidations.add(inode.ino, position, length);
+  };
+  if (typeof at === "number") {
+    drop(at);
+    return;
+  }
+  return at.then(drop);
+}
+
+function hasBufferedReader(inode: Inode): boolean {
+  for (const file of inode.files ?? []) if (file.buffered) return true;
+  return false;
+}
+
+function mayHavePrivileges(core: Core, inode: Inode): boolean {
+  const attributes = inode.attributes;
+  return attributes === undefined || hasPrivileges(attributes.mode) || !core.coherence.trusts(inode);
+}
+
+/** Undefined when there is nothing to clear; else resolves when the kernel knows. */
+function clearPrivilegesHere(core: Core, inode: Inode): Promise<void> | undefined {
+  if (inode.attributes === undefined || !hasPrivileges(visibleAttributes(inode).mode)) return undefined;
+  inode.privilegesCleared = true;
+  return core.notifier?.invalidateAttributes(inode.ino);
+}

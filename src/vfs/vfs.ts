@@ -1,0 +1,177 @@
+/**
+ * POSIX behaviour of one mount: `Operations` for the kernel over the name server and the content of files.
+ *
+ * The name server's events exist before the session (they are given to its opening); the operations after it.
+ */
+import type { Clock } from "../base/clock.ts";
+import { assert } from "../base/assert.ts";
+import { errnoOf } from "../base/errno.ts";
+import { limits } from "../base/limits.ts";
+import type { Log } from "../base/log.ts";
+import type { Contents } from "../cache/types.ts";
+import type { Operations } from "../fuse/operations.ts";
+import type { NameServer, NameServerEvents } from "../remote/types.ts";
+import { createAccessTimes } from "./access-times.ts";
+import { attributeOperations } from "./attributes.ts";
+import { createBackground } from "./background.ts";
+import { createCoherence } from "./coherence.ts";
+import type { Core } from "./core.ts";
+import { creationOperations } from "./creation.ts";
+import { createDentryCache } from "./dentry-cache.ts";
+import { directoryOperations } from "./directories.ts";
+import { fileOperations } from "./files.ts";
+import { createHandles } from "./handles.ts";
+import { createIdentity, readProcessGroups, type ReadGroups } from "./identity.ts";
+import { createInodeContents } from "./inode-contents.ts";
+import { createInodeTable, type InodeTable } from "./inode-table.ts";
+import { createInvalidations } from "./invalidations.ts";
+import { lockOperations } from "./locks.ts";
+import { nameOperations } from "./names.ts";
+import { createOrphans } from "./orphans.ts";
+import { rangeOperations } from "./ranges.ts";
+import { removalOperations } from "./removal.ts";
+import { createSessionEvents } from "./session.ts";
+import { transferOperations } from "./transfer.ts";
+import { xattrOperations } from "./xattrs.ts";
+
+export interface VfsOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Default: from /proc. */
+  readonly readGroups?: ReadGroups;
+  /** False: noatime. Default: relatime. */
+  readonly accessTimes?: boolean;
+  /** How many inodes' attributes and how many names are remembered. */
+  readonly attributesMax?: number;
+  readonly dentriesMax?: number;
+  readonly idleContentsMax?: number;
+}
+
+export interface Vfs {
+  /** To be given to the opening of the name server's session. */
+  readonly events: NameServerEvents;
+  /** Once, when the session is open; `stop` of the operations shuts both down. */
+  attach(servers: { readonly nameServer: NameServer; readonly contents: Contents }): Operations;
+  readonly statistics: VfsStatistics;
+}
+
+export interface VfsStatistics {
+  readonly inodes: number;
+  readonly attributes: number;
+  readonly dentries: number;
+  readonly handles: number;
+  readonly caching: boolean;
+}
+
+export function createVfs(options: VfsOptions): Vfs {
+  const { log } = options;
+  const coherence = createCoherence();
+  let core: Core | undefined;
+  return {
+    events: createSessionEvents({ coherence, log, core: () => core }),
+    attach(servers) {
+      assert(core === undefined, "a vfs is attached once");
+      core = createCore(options, coherence, servers);
+      return allOperations(core);
+    },
+    get statistics() {
+      return {
+        inodes: core?.inodes.size ?? 0,
+        attributes: core?.inodes.attributesCount ?? 0,
+        dentries: core?.dentries.size ?? 0,
+        handles: core?.handles.openCount ?? 0,
+        caching: coherence.caching,
+      };
+    },
+  };
+}
+
+function createCore(
+  options: VfsOptions,
+  coherence: Core["coherence"],
+  { nameServer, contents }: { readonly nameServer: NameServer; readonly contents: Contents },
+): Core {
+  const { clock, log } = options;
+  const background = createBackground(log);
+  const invalidations = createInvalidations(background);
+  const dentries = createDentryCache(options.dentriesMax ?? limits.clientDentriesMax);
+  const table = (): InodeTable => inodes;
+  const inodeContents = createInodeContents({
+    contents,
+    inodes: table,
+    coherence,
+    background,
+    log,
+    idleMax: options.idleContentsMax ?? limits.clientIdleContentsMax,
+  });
+  const inodes = createInodeTable({
+    coherence,
+    attributesMax: options.attributesMax ?? limits.clientAttributesMax,
+    unused: (inode) => {
+      inodeContents.retire(inode);
+    },
+  });
+  coherence.connect({ contents, inodes: () => inodes.all(), dentries, invalidations, background });
+  return {
+    nameServer,
+    contents,
+    clock,
+    log,
+    background,
+    coherence,
+    inodes,
+    dentries,
+    handles: createHandles(),
+    identity: createIdentity(options.readGroups ?? readProcessGroups),
+    inodeContents,
+    invalidations,
+    orphans: createOrphans(nameServer, background),
+    accessTimes: createAccessTimes({
+      nameServer,
+      inodes: table,
+      clock,
+      background,
+      log,
+      enabled: options.accessTimes ?? true,
+    }),
+    notifier: undefined,
+  };
+}
+
+function allOperations(core: Core): Operations {
+  return {
+    start(notifier) {
+      core.notifier = notifier;
+      core.coherence.start(notifier);
+      core.invalidations.start(notifier);
+    },
+    stop: () => stop(core),
+    ...nameOperations(core),
+    ...attributeOperations(core),
+    ...creationOperations(core),
+    ...removalOperations(core),
+    ...fileOperations(core),
+    ...transferOperations(core),
+    ...rangeOperations(core),
+    ...directoryOperations(core),
+    ...xattrOperations(core),
+    ...lockOperations(core),
+  };
+}
+
+/** Everything written is durable before the session ends; what fails is said and does not keep the rest from ending. */
+async function stop(core: Core): Promise<void> {
+  const attempt = async (what: string, run: () => Promise<unknown>): Promise<void> => {
+    try {
+      await run();
+    } catch (error) {
+      core.log.error({ errno: errnoOf(error), error: String(error) }, `at the end of the mount: ${what}`);
+    }
+  };
+  await attempt("flush", () => core.contents.flushAll());
+  await attempt("store access times", () => core.accessTimes.flush());
+  core.inodes.forgetAll();
+  await core.background.settled();
+  await attempt("shut the caches down", () => core.contents.shutdown());
+  await attempt("end the session", () => core.nameServer.close());
+}
