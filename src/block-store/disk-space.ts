@@ -1,0 +1,46 @@
+/** What is free on the disk below, asked at most once a second: other processes use it, too. */
+import type { Clock } from "../base/clock.ts";
+import type { Disk } from "../base/disk.ts";
+import type { Log } from "../base/log.ts";
+
+const askMillis = 1_000;
+
+export class DiskSpace {
+  readonly #disk: Disk;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  #askedAt = -Infinity;
+  #freeBytes = Infinity;
+  #asking: Promise<void> | undefined;
+
+  constructor(options: { disk: Disk; clock: Clock; log: Log }) {
+    this.#disk = options.disk;
+    this.#clock = options.clock;
+    this.#log = options.log;
+  }
+
+  /** As last heard; asks again in the background when that is old. */
+  get freeBytes(): number {
+    if (this.#clock.monotonicMillis() - this.#askedAt >= askMillis) void this.ask();
+    return this.#freeBytes;
+  }
+
+  /** Never rejects: what was known stays. */
+  ask(): Promise<void> {
+    this.#asking ??= this.#disk
+      .space()
+      .then(
+        ({ freeBytes }) => {
+          this.#freeBytes = freeBytes;
+        },
+        (error: unknown) => {
+          this.#log.warn({ err: error }, "cannot tell how much of the disk is free");
+        },
+      )
+      .finally(() => {
+        this.#askedAt = this.#clock.monotonicMillis();
+        this.#asking = undefined;
+      });
+    return this.#asking;
+  }
+}

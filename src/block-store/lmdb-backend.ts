@@ -1,0 +1,82 @@
+/**
+ * The index backend on a real disk: LMDB in the folder `index`. A commit is one transaction, synced before it resolves.
+ *
+ * LMDB believes its pages: a damaged file may crash the process instead of giving an error. So a marker file stands
+ * beside the folder while every page is visited once; whoever finds the marker at its start knows that the last attempt
+ * did not survive, and refuses, so that the index is discarded and built again from the segments.
+ */
+import { join } from "node:path";
+import { open as openLmdb } from "lmdb";
+import type { Disk } from "../base/disk.ts";
+import { errnoOf, FsError } from "../base/errno.ts";
+import type { IndexBackend, IndexBackendFactory } from "./index-backend.ts";
+
+const folder = "index";
+const marker = "index.doubtful";
+/** Address space, not memory: room for some hundred million blocks. */
+const mapBytes = 32 * 1024 ** 3;
+
+export function lmdbBackend(disk: Disk): IndexBackendFactory {
+  return {
+    async open() {
+      if (await disk.exists(marker))
+        throw new FsError("EIO", "the index was damaged or could not be opened the last time");
+      await (await disk.open(marker, "create")).close();
+      const backend = await openBackend(join(disk.root, folder));
+      await disk.remove(marker);
+      return backend;
+    },
+    async distrust() {
+      if (!(await disk.exists(marker))) await (await disk.open(marker, "create")).close();
+      await disk.syncFolder("");
+    },
+    async discard() {
+      for (const path of await namesIn(disk)) await disk.remove(path);
+      if (await disk.exists(marker)) await disk.remove(marker);
+      await disk.syncFolder("");
+    },
+  };
+}
+
+async function namesIn(disk: Disk): Promise<string[]> {
+  try {
+    return (await disk.list(folder)).map((name) => `${folder}/${name}`);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+async function openBackend(path: string): Promise<IndexBackend> {
+  const db = openLmdb<Buffer, Buffer>(path, {
+    noSubdir: false,
+    encoding: "binary",
+    keyEncoding: "binary",
+    mapSize: mapBytes,
+    overlappingSync: false,
+    cache: false,
+  });
+  try {
+    db.getCount({ start: Buffer.alloc(1, 0), end: Buffer.alloc(1, 0xff) });
+  } catch (error) {
+    await db.close();
+    throw error;
+  }
+  return {
+    get: (key) => db.getBinaryFast(key),
+    *range(gte, lt) {
+      for (const { key, value } of db.getRange({ start: gte, end: lt })) yield [key, value] as const;
+    },
+    async commit(changes) {
+      try {
+        await db.batch(() => {
+          for (const [key, value] of changes) void (value === null ? db.remove(key) : db.put(key, value));
+        });
+      } catch (cause) {
+        throw new FsError("EIO", "the block index could not be written", { cause });
+      }
+      db.resetReadTxn();
+    },
+    close: () => db.close(),
+  };
+}
