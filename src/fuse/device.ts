@@ -1,0 +1,143 @@
+/**
+ * The open /dev/fuse: several reads in flight, replies written at once by the calling thread.
+ *
+ * Reads wait in threads of the libuv pool, `readers` of them for as long as the mount lives; the pool must be larger
+ * (UV_THREADPOOL_SIZE), or nothing else of the process gets on. While they wait, process.exit() does not return: end
+ * the connection first (umount), or use SIGKILL.
+ *
+ * Frames: each reader owns one; a handler that still needs the request's bytes keeps the frame, and returns it later.
+ * How many are kept is bounded by how many WRITEs the kernel has in flight (one per writing thread, and for mappings
+ * what its dirty limits allow).
+ */
+import { closeSync, openSync, read, writeSync, writevSync } from "node:fs";
+import { errnoOf, FsError } from "../base/errno.ts";
+import { limits } from "../base/limits.ts";
+import type { Log } from "../base/log.ts";
+import { outHeader } from "./abi-layouts.ts";
+import { type Frame, frameOf } from "./wire.ts";
+
+/** @returns whether the frame is kept: it then comes back by `Device.giveFrame` */
+export type RequestHandler = (frame: Frame, length: number) => boolean;
+
+/** Room for the largest WRITE with its headers. */
+const frameBytes = limits.fuseWriteBytesMax + 4096;
+/** Unused frames beyond this are left to the garbage collector. */
+const idleFramesMax = 16;
+/** writev(2) takes this many pieces at once (IOV_MAX); the kernel wants a message in one call. */
+const piecesMax = 1024;
+
+export class Device {
+  readonly fd: number;
+  private readonly log: Log;
+  private readonly idle: Frame[] = [];
+  private closed = false;
+
+  constructor(log: Log, path = "/dev/fuse") {
+    this.log = log;
+    this.fd = openDevice(path);
+  }
+
+  /** One request, for the handshake. ENODEV when the connection has ended. */
+  async readOne(): Promise<{ frame: Frame; length: number }> {
+    const frame = this.takeFrame();
+    for (;;) {
+      const { errno, length } = await new Promise<{ errno: string | undefined; length: number }>((resolve) => {
+        read(this.fd, frame.bytes, 0, frame.bytes.length, null, (error, length) => {
+          resolve({ errno: error === null ? undefined : errnoOf(error), length });
+        });
+      });
+      if (errno === undefined) return { frame, length };
+      if (!isPassing(errno)) throw new FsError("ENODEV", `reading the first request of the kernel: ${errno}`);
+    }
+  }
+
+  /** Reads requests into `handler`, in order of arrival as far as several readers allow, until the connection ends. */
+  async serve(readers: number, handler: RequestHandler): Promise<void> {
+    await Promise.all(Array.from({ length: readers }, () => this.readUntilEnd(handler)));
+  }
+
+  /** Writes a whole message: the first `length` bytes of `bytes`. False when the request is no longer there. */
+  write(bytes: Buffer, length: number): boolean {
+    try {
+      writeSync(this.fd, bytes, 0, length);
+      return true;
+    } catch (error) {
+      return this.writeFailed(error);
+    }
+  }
+
+  /** Writes a whole message from its header and payload. */
+  writePieces(header: Buffer, pieces: readonly Uint8Array[]): boolean {
+    try {
+      const all = pieces.length < piecesMax ? pieces : [Buffer.concat(pieces)];
+      writevSync(this.fd, [header.subarray(0, outHeader.bytes), ...all]);
+      return true;
+    } catch (error) {
+      return this.writeFailed(error);
+    }
+  }
+
+  giveFrame(frame: Frame): void {
+    if (this.idle.length < idleFramesMax && frame.bytes.length === frameBytes) this.idle.push(frame);
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    closeSync(this.fd);
+  }
+
+  private readUntilEnd(handler: RequestHandler): Promise<void> {
+    return new Promise((resolve) => {
+      let frame = this.takeFrame();
+      const next = (): void => {
+        read(this.fd, frame.bytes, 0, frameBytes, null, arrived);
+      };
+      const arrived = (error: Error | null, length: number): void => {
+        if (error === null) {
+          if (handler(frame, length)) frame = this.takeFrame();
+          next();
+        } else if (isPassing(errnoOf(error))) {
+          next();
+        } else {
+          if (errnoOf(error) !== "ENODEV") this.log.error({ error }, "reading /dev/fuse failed: the mount ends");
+          resolve();
+        }
+      };
+      next();
+    });
+  }
+
+  /** ENOENT: the request was given up (abort). ENODEV: the connection has ended, as the readers learn as well. */
+  private writeFailed(error: unknown): boolean {
+    const errno = errnoOf(error);
+    if (errno !== "ENOENT" && errno !== "ENODEV") {
+      this.log.error({ error }, "the kernel refused a reply; its request fails with EIO");
+    }
+    return false;
+  }
+
+  private takeFrame(): Frame {
+    return this.idle.pop() ?? frameOf(Buffer.allocUnsafeSlow(frameBytes));
+  }
+}
+
+/** ENOENT: the request was given up while it was being read. */
+function isPassing(errno: string): boolean {
+  return errno === "EINTR" || errno === "EAGAIN" || errno === "ENOENT";
+}
+
+function openDevice(path: string): number {
+  try {
+    return openSync(path, "r+");
+  } catch (cause) {
+    const errno = errnoOf(cause);
+    const advice =
+      errno === "ENOENT" || errno === "ENXIO"
+        ? "the kernel has no FUSE here: load its module (modprobe fuse), or start the container with --device /dev/fuse"
+        : errno === "EACCES" || errno === "EPERM"
+          ? "mounting needs root (in a container also --cap-add SYS_ADMIN)"
+          : "it cannot be opened";
+    throw new FsError(errno, `${path}: ${advice}`, { cause });
+  }
+}

@@ -1,0 +1,222 @@
+/**
+ * One connection to the kernel while it lives: takes requests, calls the operations, answers each exactly once.
+ *
+ * An operation that answers at once is answered in the same turn, without a promise. Others wait in `waiting`, which
+ * the kernel bounds: one request per waiting thread, and what its own limits allow for readahead and writeback.
+ */
+import { errnoNumber, errnoOf, FsError } from "../base/errno.ts";
+import type { Ino } from "../base/ids.ts";
+import type { Log } from "../base/log.ts";
+import { inHeader, outHeader } from "./abi-layouts.ts";
+import { opcodeCount, opcodeName, opcodes } from "./abi-opcodes.ts";
+import type { Call, CallTable, Encoded } from "./calls.ts";
+import { bodyEnd, decodeParentGroup, decoders } from "./decode.ts";
+import type { Device } from "./device.ts";
+import { encodeHeader } from "./encode.ts";
+import type { Interrupts } from "./interrupts.ts";
+import { KernelRequest, requestKey } from "./kernel-request.ts";
+import type { Operations } from "./operations.ts";
+import { type Frame, frameOf } from "./wire.ts";
+
+/** Every reply whose length is known beforehand fits; longer ones leave as pieces. */
+const replyBytes = 4096;
+/** With this many frames kept by unanswered WRITEs, smaller WRITEs are copied instead of keeping one each. */
+const keptFramesBeforeCopy = 8;
+const copiedWriteBytesMax = 128 * 1024;
+
+const notImplemented: Readonly<Partial<Record<number, number>>> = { [opcodes.ioctl]: errnoNumber("ENOTTY") };
+
+export interface SessionParts {
+  readonly device: Device;
+  readonly calls: CallTable;
+  readonly operations: Operations;
+  readonly interrupts: Interrupts;
+  readonly log: Log;
+  readonly setxattrExtended: boolean;
+  /** DESTROY: the reply waits for it. */
+  readonly onDestroy: () => Promise<void>;
+}
+
+export class Session {
+  private readonly parts: SessionParts;
+  private readonly reply = frameOf(Buffer.alloc(replyBytes));
+  private readonly waiting = new Map<number, { request: KernelRequest; settled: Promise<void> }>();
+  private readonly counts = new Float64Array(opcodeCount);
+  private keptFrames = 0;
+
+  constructor(parts: SessionParts) {
+    this.parts = parts;
+  }
+
+  /** Requests so far, by the opcode's name. */
+  get requests(): Readonly<Record<string, number>> {
+    const counted: Record<string, number> = {};
+    for (const [opcode, count] of this.counts.entries()) if (count > 0) counted[opcodeName(opcode)] = count;
+    return counted;
+  }
+
+  get waitingCount(): number {
+    return this.waiting.size;
+  }
+
+  /** The device's `RequestHandler`: never throws. */
+  readonly handle = (frame: Frame, length: number): boolean => {
+    if (length < inHeader.bytes) {
+      this.parts.log.error({ length }, "the kernel sent less than a header");
+      return false;
+    }
+    const request = new KernelRequest(frame.view);
+    if (request.opcode < opcodeCount) this.counts[request.opcode] = (this.counts[request.opcode] ?? 0) + 1;
+    if (this.parts.log.debugging) this.trace(request, length);
+    try {
+      const end = bodyEnd(frame, length);
+      if (!Number.isSafeInteger(request.ino)) throw new FsError("EIO", "the kernel sent an inode above 2^53");
+      const call = this.parts.calls[request.opcode];
+      if (call === undefined) this.handleWithoutCall(request, frame, end);
+      else return this.run(call, request, frame, end, length);
+    } catch (error) {
+      this.fail(request, error);
+    }
+    return false;
+  };
+
+  /** Gives up everything that still waits; resolves when all of it has answered. */
+  async giveUpWaiting(): Promise<void> {
+    for (const { request } of this.waiting.values()) request.interrupt();
+    await Promise.all([...this.waiting.values()].map(({ settled }) => settled));
+  }
+
+  private run(call: Call, request: KernelRequest, frame: Frame, end: number, length: number): boolean {
+    const { operations, setxattrExtended } = this.parts;
+    const copied = call.borrowsFrame && this.keptFrames >= keptFramesBeforeCopy && length <= copiedWriteBytesMax;
+    const source = copied ? frameOf(Buffer.from(frame.bytes.subarray(0, length))) : frame;
+    const body = call.decode(source, inHeader.bytes, end, setxattrExtended);
+    if (end < length) request.parentGroup = decodeParentGroup(frame, end, length);
+    const result = call.run(operations, request, body);
+    if (!(result instanceof Promise)) {
+      this.answer(call, request, result, body);
+      return false;
+    }
+    const keeps = call.borrowsFrame && !copied;
+    this.wait(call, request, result, body, keeps ? frame : undefined);
+    return keeps;
+  }
+
+  private wait(
+    call: Call,
+    request: KernelRequest,
+    result: Promise<unknown>,
+    body: unknown,
+    keptFrame: Frame | undefined,
+  ): void {
+    if (keptFrame !== undefined) this.keptFrames++;
+    const done = (): void => {
+      this.waiting.delete(request.key);
+      this.parts.interrupts.answered(request);
+      if (keptFrame === undefined) return;
+      this.keptFrames--;
+      this.parts.device.giveFrame(keptFrame);
+    };
+    const settled = result.then(
+      (value) => {
+        done();
+        this.answer(call, request, value, body);
+      },
+      (error: unknown) => {
+        done();
+        this.fail(request, error);
+      },
+    );
+    this.waiting.set(request.key, { request, settled });
+    this.parts.interrupts.waiting(request);
+  }
+
+  private answer(call: Call, request: KernelRequest, result: unknown, body: unknown): void {
+    try {
+      this.send(request, call.encode(this.reply, outHeader.bytes, result, body));
+    } catch (error) {
+      this.fail(request, error);
+    }
+    call.release?.(result);
+  }
+
+  private send(request: KernelRequest, payload: Encoded): void {
+    if (request.answered) throw new Error(`${opcodeName(request.opcode)} was answered twice`);
+    request.answered = true;
+    const { view, bytes } = this.reply;
+    const { uniqueLow, uniqueHigh } = request;
+    const payloadBytes =
+      typeof payload === "number" ? payload : payload.reduce((total, piece) => total + piece.length, 0);
+    const length = outHeader.bytes + payloadBytes;
+    encodeHeader(view, { length, error: 0, uniqueLow, uniqueHigh });
+    if (typeof payload === "number" || payloadBytes === 0) this.parts.device.write(bytes, length);
+    else this.parts.device.writePieces(bytes, payload);
+    if (this.parts.log.debugging) this.traceReply(request, { bytes: length });
+  }
+
+  private fail(request: KernelRequest, error: unknown): void {
+    const name = errnoOf(error);
+    const { log } = this.parts;
+    if (!(error instanceof FsError)) {
+      log.error({ error, request: opcodeName(request.opcode), ino: request.ino, pid: request.pid }, "a request failed");
+    }
+    if (request.answered) return;
+    // ENOSYS from an operation would switch the whole request off for the life of the mount
+    this.sendError(request, errnoNumber(name === "ENOSYS" ? "EOPNOTSUPP" : name));
+    if (log.debugging) this.traceReply(request, { error: error instanceof Error ? error.message : name });
+  }
+
+  private sendError(request: KernelRequest, errno: number): void {
+    request.answered = true;
+    const { uniqueLow, uniqueHigh } = request;
+    encodeHeader(this.reply.view, { length: outHeader.bytes, error: -errno, uniqueLow, uniqueHigh });
+    this.parts.device.write(this.reply.bytes, outHeader.bytes);
+  }
+
+  private handleWithoutCall(request: KernelRequest, frame: Frame, end: number): void {
+    const at = inHeader.bytes;
+    switch (request.opcode) {
+      case opcodes.forget:
+        this.forget([{ ino: request.ino, count: decoders.forget(frame, at, end).count }]);
+        return;
+      case opcodes.batchForget:
+        this.forget(decoders.batchForget(frame, at, end));
+        return;
+      case opcodes.interrupt: {
+        const { uniqueLow, uniqueHigh } = decoders.interrupt(frame, at, end);
+        const key = requestKey(uniqueLow, uniqueHigh);
+        this.parts.interrupts.arrived(key, this.waiting.get(key)?.request);
+        return;
+      }
+      case opcodes.notifyReply:
+        return;
+      case opcodes.destroy:
+        void this.parts.onDestroy().then(() => {
+          this.send(request, 0);
+        });
+        return;
+      default:
+        this.sendError(request, notImplemented[request.opcode] ?? errnoNumber("ENOSYS"));
+    }
+  }
+
+  /** FORGET has no reply, and so no error. */
+  private forget(forgotten: readonly { ino: Ino; count: number }[]): void {
+    for (const { ino, count } of forgotten) {
+      try {
+        this.parts.operations.forget(ino, count);
+      } catch (error) {
+        this.parts.log.error({ error, ino, count }, "forget failed");
+      }
+    }
+  }
+
+  private trace(request: KernelRequest, bytes: number): void {
+    const { unique, ino, uid, gid, pid } = request;
+    this.parts.log.debug({ unique: String(unique), ino, uid, gid, pid, bytes }, opcodeName(request.opcode));
+  }
+
+  private traceReply(request: KernelRequest, outcome: { bytes: number } | { error: string }): void {
+    this.parts.log.debug({ unique: String(request.unique), ...outcome }, `${opcodeName(request.opcode)} answered`);
+  }
+}
