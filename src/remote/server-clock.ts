@@ -17,7 +17,7 @@ const nanosPerMilli = 1_000_000;
 /** How far two clocks drift apart at most, milliseconds per millisecond. */
 const drift = 2e-4;
 
-/** Before the first estimate it shows the local wall clock. */
+/** Before the first estimate it shows the local wall clock, which binds to nothing. */
 export function createServerClock(clock: Clock): ServerClock {
   /** The estimate: at `atMillis` (monotonic) it was `nanos`, give or take `uncertaintyMillis`. */
   let nanos = clock.wallNanos();
