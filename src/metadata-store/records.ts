@@ -9,7 +9,7 @@
  *   BlockRecord   0 format  1 length:4  5 references:4  9 liveBytes:8  (17)
  *   XattrRecord   0 format  1 pieces  2 bytes of the value (at most 16,000; the other pieces are bytes alone)
  *   OrphanRecord  0 format  1 count:2  3 session:8 ...
- *   ReclaimRecord 0 format  1 kind, then detached: 2 content:8  (10), or blocks: 2 due:8  10 count:2  12 (group:2 number:6) ...
+ *   ReclaimRecord 0 format  1 kind, then detached: 2 content:8  (10), or blocks: 2 freed:8  10 count:2  12 (group:2 number:6) ...
  *   counter       0 format  1 value:8  (9)
  */
 import type { Nanos } from "../base/attributes.ts";
@@ -31,8 +31,11 @@ export * from "./cluster-records.ts";
 
 const format = 1;
 
-/** Which special xattrs an inode has, so that the common inode without them costs no look. */
-export const inodeFlags = { accessAcl: 1, defaultAcl: 2, capability: 4 } as const;
+/**
+ * Which special xattrs an inode has, so that the common inode without them costs no look; and whether it was made
+ * without a name (O_TMPFILE) and may still get one.
+ */
+export const inodeFlags = { accessAcl: 1, defaultAcl: 2, capability: 4, linkable: 8 } as const;
 
 export interface InodeRecord {
   /** `inodeFlags`. */
@@ -211,11 +214,17 @@ export function decodeOrphan(from: Buffer): OrphanRecord {
   return { sessions: Array.from({ length: count }, (_, i) => readHex(from, 3 + i * 8) as SessionId) };
 }
 
+/**
+ * The reclaim queue is two: blocks in order of their time below this sequence, detached contents from it on (the
+ * sequence is `detachedFirst` + content, so that nothing is queued twice).
+ */
+export const detachedFirst = 2 ** 52;
+
 export type ReclaimRecord =
   /** Everything under `content` belongs to no file any more: its blocks are to be dereferenced. */
   | { readonly kind: "detached"; readonly content: Ino }
-  /** No extent names these blocks: to be deleted from their nodes once the time has come. */
-  | { readonly kind: "blocks"; readonly due: Nanos; readonly blocks: readonly BlockId[] };
+  /** Since `freed` no extent names these blocks: to be deleted from their nodes once the grace time has passed. */
+  | { readonly kind: "blocks"; readonly freed: Nanos; readonly blocks: readonly BlockId[] };
 
 /** Blocks in one ReclaimRecord, so that it stays a valid value. */
 export const reclaimBlocksMax = 2_000;
@@ -230,7 +239,7 @@ export function encodeReclaim(record: ReclaimRecord): Buffer {
     writeU64(out, record.content, 2);
     return out;
   }
-  writeNanos(out, record.due, 2);
+  writeNanos(out, record.freed, 2);
   out.writeUInt16LE(record.blocks.length, 10);
   record.blocks.forEach((block, i) => {
     out.writeUInt16LE(block.group, 12 + i * 8);
@@ -249,7 +258,7 @@ export function decodeReclaim(from: Buffer): ReclaimRecord {
     group: from.readUInt16LE(12 + i * 8) as GroupId,
     number: readU48(from, 14 + i * 8),
   }));
-  return { kind: "blocks", due: readNanos(from, 2), blocks };
+  return { kind: "blocks", freed: readNanos(from, 2), blocks };
 }
 
 /** Whole numbers under `keys.config(name)`. */

@@ -1,0 +1,94 @@
+/** readExtents and compactExtents: a file's extents as they are, and others with the same content in their place. */
+import { FsError } from "../../base/errno.ts";
+import { blockName, type Ino } from "../../base/ids.ts";
+import { limits } from "../../base/limits.ts";
+import type { MetadataReader } from "../../metadata-store/types.ts";
+import { extentEnd } from "../../protocol/extents.ts";
+import type { Extent } from "../../protocol/types.ts";
+import { BlockAccounts } from "./block-accounts.ts";
+import { BlockClaims, requireEpochs } from "./block-claims.ts";
+import { cutRange, extentsIn, putExtent, toExtent } from "./content.ts";
+import { attributesOf, readFile, writeInode } from "./inodes.ts";
+import type { Method } from "./types.ts";
+
+/** What the extents of one reply take in the message, about; a single one always fits. */
+const replyBytesMax = limits.messageBytesMax / 2;
+const extentBytes = 96;
+
+export const readExtents: Method<"readExtents"> = ({ transaction }, { ino, offset, length }) => {
+  const record = readFile(transaction, ino);
+  const attributes = attributesOf(ino, record);
+  const end = Math.min(offset + length, record.size);
+  const extents: Extent[] = [];
+  if (record.bytesUsed === 0 || offset >= end) return { attributes, extents, next: null };
+  let bytes = 0;
+  for (const stored of extentsIn(transaction, record.content, offset, end, limits.extentsPerMessageMax + 1)) {
+    const full = extents.length === limits.extentsPerMessageMax || bytes >= replyBytesMax;
+    if (full) return { attributes, extents, next: stored.offset };
+    const extent = toExtent(transaction, record.content, stored);
+    extents.push(extent);
+    bytes += extentBytes + (extent.kind === "inline" ? extent.length : 0);
+  }
+  return { attributes, extents, next: null };
+};
+
+export const compactExtents: Method<"compactExtents"> = (context, { ino, before, after, epochs }) => {
+  const { transaction } = context;
+  const record = readFile(transaction, ino);
+  const first = before[0];
+  const last = before[before.length - 1];
+  if (first === undefined || last === undefined) throw new FsError("EINVAL", "nothing to compact");
+  const stretch = { start: first.offset, end: extentEnd(last) };
+  requireWithin(after, stretch);
+  requireSame(transaction, record.content, before, stretch);
+  requireEpochs(transaction, after, epochs);
+
+  const accounts = new BlockAccounts(context);
+  const claims = new BlockClaims(transaction, context.session);
+  const removed = cutRange(transaction, record.content, stretch.start, stretch.end, accounts);
+  let added = 0;
+  for (const extent of after) {
+    if (extent.kind === "block" && !claims.claim(extent.block)) {
+      throw new FsError("EINVAL", `block ${blockName(extent.block)} was named before`);
+    }
+    putExtent(transaction, record.content, extent, accounts);
+    added += extent.length;
+  }
+  claims.write();
+  accounts.write();
+  writeInode(transaction, ino, { ...record, bytesUsed: record.bytesUsed - removed + added });
+  return {};
+};
+
+function requireWithin(extents: readonly Extent[], { start, end }: { start: number; end: number }): void {
+  let at = start;
+  for (const extent of extents) {
+    if (extent.offset < at || extentEnd(extent) > end) throw new FsError("EINVAL", "extents beyond what they replace");
+    if (extent.kind === "block" && extent.blockOffset + extent.length > limits.blockBytesMax) {
+      throw new FsError("EINVAL", `a stretch of block ${blockName(extent.block)} beyond the largest block`);
+    }
+    at = extentEnd(extent);
+  }
+}
+
+/** EAGAIN: somebody changed the file meanwhile. */
+function requireSame(
+  reader: MetadataReader,
+  content: Ino,
+  expected: readonly Extent[],
+  { start, end }: { start: number; end: number },
+): void {
+  const found = extentsIn(reader, content, start, end, expected.length + 1);
+  const same = found.length === expected.length;
+  if (same && expected.every((extent, i) => isSame(extent, toExtent(reader, content, found[i] as (typeof found)[0])))) {
+    return;
+  }
+  throw new FsError("EAGAIN", "the extents are others now");
+}
+
+function isSame(a: Extent, b: Extent): boolean {
+  if (a.offset !== b.offset || a.length !== b.length) return false;
+  if (a.kind === "inline") return b.kind === "inline" && a.content.equals(b.content);
+  if (b.kind === "inline" || a.blockOffset !== b.blockOffset) return false;
+  return a.block.group === b.block.group && a.block.number === b.block.number;
+}

@@ -1,0 +1,84 @@
+/**
+ * The way back of space: detached contents are dereferenced step by step (`reclaimStep`); blocks without references wait
+ * for their grace time, are asked for (`dueBlocks`), deleted by the service on their nodes, and forgotten
+ * (`blocksDeleted`). A node deletes a block only because it is listed here.
+ */
+import type { Nanos } from "../../base/attributes.ts";
+import type { BlockId, SessionId } from "../../base/ids.ts";
+import { blockOfKey, keys, reclaimSequenceOfKey } from "../../metadata-store/keys.ts";
+import { decodeRange, decodeReclaim, detachedFirst, isNamed } from "../../metadata-store/records.ts";
+import type { MetadataReader } from "../../metadata-store/types.ts";
+import { BlockAccounts, queueForDeletion } from "./block-accounts.ts";
+import { dropExtent, extentsIn } from "./content.ts";
+import type { OperationContext } from "./context.ts";
+import type { Transaction } from "./transaction.ts";
+
+const extentsPerStepMax = 1_000;
+
+/**
+ * Dereferences up to `budget` extents of the oldest detached content. Returns whether anything was left to do: then it
+ * is to be called again, in another transaction.
+ */
+export function reclaimStep(context: OperationContext, budget: number): boolean {
+  const { transaction } = context;
+  const detached = { gte: keys.reclaim(detachedFirst), lt: keys.reclaimEnd, limit: 1 };
+  for (const [key, value] of transaction.range(detached)) {
+    const record = decodeReclaim(value);
+    if (record.kind !== "detached") return false;
+    const limit = Math.max(1, Math.min(budget, extentsPerStepMax));
+    const found = extentsIn(transaction, record.content, 0, Number.MAX_SAFE_INTEGER, limit);
+    const accounts = new BlockAccounts(context);
+    for (const stored of found) dropExtent(transaction, record.content, stored, accounts);
+    accounts.write();
+    if (found.length < limit) transaction.remove(key);
+    return true;
+  }
+  return false;
+}
+
+/** One entry of the queue: to be given to `blocksDeleted` whole, once all its blocks are gone from all their nodes. */
+export interface DueBlocks {
+  readonly sequence: number;
+  readonly blocks: readonly BlockId[];
+}
+
+/** The oldest entries that were freed at or before `freedBefore`, with together about `limit` blocks. */
+export function dueBlocks(reader: MetadataReader, freedBefore: Nanos, limit: number): DueBlocks[] {
+  const due: DueBlocks[] = [];
+  let count = 0;
+  for (const [key, value] of reader.range({ gte: keys.reclaim(0), lt: keys.reclaim(detachedFirst) })) {
+    const record = decodeReclaim(value);
+    if (record.kind !== "blocks" || record.freed > freedBefore || count >= limit) break;
+    due.push({ sequence: reclaimSequenceOfKey(key), blocks: record.blocks });
+    count += record.blocks.length;
+  }
+  return due;
+}
+
+export function blocksDeleted(transaction: Transaction, sequences: readonly number[]): void {
+  for (const sequence of sequences) transaction.remove(keys.reclaim(sequence));
+}
+
+/**
+ * The block numbers of an ended session that nothing names: they may have been written, and are deleted. A commit that
+ * names one later is refused, because its range is gone. In steps: returns whether there is more to do.
+ */
+export function releaseRanges(context: OperationContext, session: SessionId): boolean {
+  const { transaction } = context;
+  const unnamed: BlockId[] = [];
+  for (const [key, value] of transaction.range({ gte: keys.rangesFrom, lt: keys.rangesEnd })) {
+    const range = decodeRange(value);
+    if (range.session !== session) continue;
+    if (unnamed.length >= blocksPerStep) {
+      queueForDeletion(context, unnamed);
+      return true;
+    }
+    const { group, number } = blockOfKey(key);
+    for (let i = 0; i < range.count; i++) if (!isNamed(range, i)) unnamed.push({ group, number: number + i });
+    transaction.remove(key);
+  }
+  queueForDeletion(context, unnamed);
+  return false;
+}
+
+const blocksPerStep = 50_000;
