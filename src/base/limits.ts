@@ -136,4 +136,6 @@ export const limits = {
   kernelNotificationsMax: 256,
   /** Kernel validity of what the client may cache (shorter than the session's life). */
   kernelValidityMillis: 20_000,
+  /** The same for names on kernels that cannot be told to forget them (before Linux 6.16): a second session waits for it. */
+  kernelNameValidityMillis: 1_000,
 } as const;

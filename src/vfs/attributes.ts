@@ -22,8 +22,9 @@ export function attributeOperations(core: Core): Pick<Operations, "getattr" | "s
     }
     const modeBefore = inode.attributes?.mode;
     const since = coherence.moment;
-    if (changes.size === undefined) await change(core, request, inode, handle !== undefined, changes);
-    else await truncate(core, request, inode, handle !== undefined, { ...changes, size: changes.size });
+    // A flush that comes later would take the new bits away again.
+    if (changes.mode !== undefined && inode.privilegesCleared) await inode.content?.flush(request.signal);
+    await applyChanges(core, request, inode, handle !== undefined, changes);
     if (changes.mode === undefined && lostPrivileges(modeBefore, inode.attributes?.mode)) {
       await core.notifier?.invalidateAttributes(ino);
     }
@@ -80,6 +81,25 @@ async function askAttributes(core: Core, request: RequestContext, ino: Ino): Pro
   }
 }
 
+async function applyChanges(
+  core: Core,
+  request: RequestContext,
+  inode: Inode,
+  fromOpenFile: boolean,
+  changes: AttributeChanges,
+): Promise<void> {
+  const { content } = inode;
+  const { size } = changes;
+  if (size !== undefined) await truncate(core, request, inode, fromOpenFile, { ...changes, size });
+  else if (changes.mtime !== undefined && content?.isDirty === true) {
+    // An mtime on its way with a flush may not arrive after this one, and what is still unsent has none of its own.
+    await content.change({ keepDirty: true }, () => {
+      content.forgetDirtyTime();
+      return change(core, request, inode, fromOpenFile, changes);
+    });
+  } else await change(core, request, inode, fromOpenFile, changes);
+}
+
 async function change(
   core: Core,
   request: RequestContext,
@@ -89,10 +109,7 @@ async function change(
 ): Promise<void> {
   const { coherence, inodes } = core;
   const ino = inode.ino;
-  // A flush that comes later would take the new bits away again.
-  if (changes.mode !== undefined && inode.privilegesCleared) await inode.content?.flush(request.signal);
   const since = coherence.moment;
-  if (changes.mtime !== undefined) inode.content?.forgetDirtyTime();
   if (changes.atime !== undefined) core.accessTimes.drop(inode);
   try {
     const { attributes } = await core.identity.as(request, (caller) =>

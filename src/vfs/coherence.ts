@@ -11,10 +11,11 @@
  *
  * `forbid` switches at once, in the turn of the notice; then it resolves when unflushed data is at the servers and the
  * kernel has forgotten everything. The kernel digests a reply later than a notification that was written behind it, so
- * the order is: names (INC_EPOCH), then one no-op INVAL_ENTRY per directory, which waits for the lookups and listings of
+ * the order is: names (INC_EPOCH, or on kernels before 6.16 the end of their short validity), then one no-op INVAL_ENTRY per directory, which waits for the lookups and listings of
  * it that are being digested, then every inode. No lock of this process is held meanwhile, and nothing that the kernel
  * waits for waits for us: requests are answered during it.
  */
+import { sleep, type Clock } from "../base/clock.ts";
 import { limits } from "../base/limits.ts";
 import type { Name } from "../base/name.ts";
 import type { Contents } from "../cache/types.ts";
@@ -34,8 +35,10 @@ export interface Coherence {
   trusts(inode: Inode): boolean;
   /** Whether names of a directory that were asked for at `since` may be remembered. */
   trustsNames(directory: Inode | undefined, since: number): boolean;
-  /** For how long the kernel may believe an answer that was asked for at `since`, in milliseconds. */
+  /** For how long the kernel may believe attributes that were asked for at `since`, in milliseconds. */
   validMillis(since: number): number;
+  /** The same for names. Shorter where the kernel cannot be told to forget names: then they have to run out. */
+  nameValidMillis(since: number): number;
   /** How a file is opened. `appending`: its writes go where the end is. */
   openFlags(inode: Inode, appending: boolean): Omit<Opened, "handle">;
   openDirectoryFlags(inode: Inode): Omit<Opened, "handle">;
@@ -61,12 +64,14 @@ export interface CoherenceParts {
 /** A name that nobody has: INVAL_ENTRY of it only waits for the directory's lock. */
 const noName = "\u0001.dfs-barrier" as Name;
 
-export function createCoherence(): Coherence {
+export function createCoherence(clock: Clock): Coherence {
   let caching = false;
   let moment = 1;
   let switchedAt = 1;
   let parts: CoherenceParts | undefined;
   let notifier: Notifier | undefined;
+
+  const canForgetNames = (): boolean => notifier?.canInvalidateAllEntries === true;
 
   const switchTo = (allowed: boolean): void => {
     caching = allowed;
@@ -77,7 +82,8 @@ export function createCoherence(): Coherence {
   const forgetInKernel = async (): Promise<void> => {
     if (parts === undefined || notifier === undefined) return;
     const kernel = notifier;
-    await kernel.invalidateAllEntries();
+    if (canForgetNames()) await kernel.invalidateAllEntries();
+    else await sleep(clock, limits.kernelNameValidityMillis);
     await inParallel(parts.inodes(), (inode) =>
       inode.directory ? kernel.invalidateEntry(inode.ino, noName) : undefined,
     );
@@ -99,6 +105,10 @@ export function createCoherence(): Coherence {
     trustsNames: (directory, since) =>
       caching && directory !== undefined && since >= switchedAt && since >= directory.namesChangedAt,
     validMillis: (since) => (caching && since >= switchedAt ? limits.kernelValidityMillis : 0),
+    nameValidMillis(since) {
+      if (!caching || since < switchedAt) return 0;
+      return canForgetNames() ? limits.kernelValidityMillis : limits.kernelNameValidityMillis;
+    },
     openFlags(inode, appending) {
       if (!caching) return { directIo: true };
       const keepCache = inode.pagesSince >= switchedAt;

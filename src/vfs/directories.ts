@@ -101,7 +101,7 @@ async function fetchPage(
     return { entries, parent, end, plus, since, after, taken: 0, cookie: after };
   } catch (error) {
     // Removed while open: a directory without entries, not even dots.
-    if (error instanceof FsError && error.errno === "ENOENT") return undefined;
+    if (error instanceof FsError && (error.errno === "ENOENT" || error.errno === "ESTALE")) return undefined;
     throw error;
   }
 }

@@ -21,10 +21,10 @@ export function fileOperations(core: Core): Pick<Operations, "open" | "flush" | 
   };
 
   return {
-    open(request, ino, flags) {
+    open(request, ino, flags, killPrivileges) {
       const inode = inodeOf(core, ino);
       const atOnce = inode.removing === undefined && coherence.trusts(inode) && (flags & openFlag.truncate) === 0;
-      return atOnce ? opened(inode, flags) : askAndOpen(core, request, inode, flags, opened);
+      return atOnce ? opened(inode, flags) : askAndOpen(core, request, inode, { flags, killPrivileges, opened });
     },
     flush(_request, _ino, handle, lockOwner) {
       const file = handles.file(handle);
@@ -58,9 +58,9 @@ async function askAndOpen(
   core: Core,
   request: RequestContext,
   inode: Inode,
-  flags: number,
-  opened: (inode: Inode, flags: number) => Opened,
+  how: { flags: number; killPrivileges: boolean; opened: (inode: Inode, flags: number) => Opened },
 ): Promise<Opened> {
+  const { flags, killPrivileges, opened } = how;
   const { coherence, inodes } = core;
   const ino = inode.ino;
   while (inode.removing !== undefined) await inode.removing;
@@ -76,7 +76,9 @@ async function askAndOpen(
       );
       inodes.update(attributes, since);
     }
-    if ((flags & openFlag.truncate) !== 0 && isWriting(flags)) await truncate(core, request, inode, true, { size: 0 });
+    if ((flags & openFlag.truncate) !== 0 && isWriting(flags)) {
+      await truncate(core, request, inode, true, killPrivileges ? { size: 0, killPrivileges } : { size: 0 });
+    }
     return opened(inode, flags);
   } catch (error) {
     throw staleIfGone(error);

@@ -7,15 +7,18 @@
 import { readFile } from "node:fs/promises";
 import { errnoOf } from "../base/errno.ts";
 import { limits } from "../base/limits.ts";
-import type { Caller } from "../fuse/operations.ts";
+import type { RequestContext } from "../fuse/operations.ts";
 import type { CallerIdentity } from "../protocol/types.ts";
 
 /** The supplementary groups of a process; empty when it is gone. */
 export type ReadGroups = (pid: number) => Promise<readonly number[]>;
 
+/** Of a request: who makes it. When a file is made, the kernel also tells whether the directory's group is among theirs. */
+export type Requester = Pick<RequestContext, "uid" | "gid" | "pid" | "parentGroup">;
+
 export interface Identity {
   /** Runs `call` for who asks. Only for calls that change nothing when they answer EACCES or EPERM. */
-  as<T>(request: Caller, call: (caller: CallerIdentity) => Promise<T>): Promise<T>;
+  as<T>(request: Requester, call: (caller: CallerIdentity) => Promise<T>): Promise<T>;
 }
 
 export const superuser: CallerIdentity = { uid: 0, gid: 0 };
@@ -23,7 +26,7 @@ export const superuser: CallerIdentity = { uid: 0, gid: 0 };
 export function createIdentity(readGroups: ReadGroups): Identity {
   const inNeed = new Set<number>();
 
-  const withGroups = async (request: Caller): Promise<CallerIdentity | undefined> => {
+  const withGroups = async (request: Requester): Promise<CallerIdentity | undefined> => {
     const groups = await readGroups(request.pid);
     if (groups.length === 0) return undefined;
     return { uid: request.uid, gid: request.gid, groups: groups.slice(0, limits.supplementaryGroupsMax) };
@@ -41,7 +44,8 @@ export function createIdentity(readGroups: ReadGroups): Identity {
 
   return {
     as(request, call) {
-      const plain: CallerIdentity = { uid: request.uid, gid: request.gid };
+      const { uid, gid, parentGroup } = request;
+      const plain: CallerIdentity = parentGroup === undefined ? { uid, gid } : { uid, gid, groups: [parentGroup] };
       if (request.uid === 0 || request.pid === 0) return call(plain);
       return (async () => {
         if (inNeed.has(request.pid)) return call((await withGroups(request)) ?? plain);

@@ -11,7 +11,7 @@ export function nameOperations(core: Core): Pick<Operations, "lookup" | "forget"
     const { attributes } = await nameServer.ask("lookup", { parent, name }, { signal: request.signal });
     const remember = name !== "." && name !== ".." && coherence.trustsNames(inodes.get(parent), since);
     if (remember) dentries.set(parent, name, attributes === null ? null : attributes.ino);
-    if (attributes === null) return { absent: true, entryValidMillis: coherence.validMillis(since) };
+    if (attributes === null) return { absent: true, entryValidMillis: coherence.nameValidMillis(since) };
     return entryReply(coherence, inodes.enter(attributes, since), since);
   };
 
@@ -20,7 +20,7 @@ export function nameOperations(core: Core): Pick<Operations, "lookup" | "forget"
       if (!coherence.caching || name === "." || name === "..") return ask(request, parent, name);
       const known = dentries.get(parent, name);
       if (known === undefined) return ask(request, parent, name);
-      if (known === null) return { absent: true, entryValidMillis: coherence.validMillis(coherence.moment) };
+      if (known === null) return { absent: true, entryValidMillis: coherence.nameValidMillis(coherence.moment) };
       const inode = inodes.get(known);
       if (inode?.attributes === undefined || !coherence.trusts(inode)) return ask(request, parent, name);
       inode.recentlyUsed = true;

@@ -8,6 +8,7 @@ import type { Log } from "../base/log.ts";
 import type { NameServerEvents } from "../remote/types.ts";
 import type { Coherence } from "./coherence.ts";
 import type { Core } from "./core.ts";
+import type { OpenFile } from "./inode.ts";
 import { removed } from "./use.ts";
 
 export interface SessionEventsParts {
@@ -42,6 +43,16 @@ export function createSessionEvents({ coherence, log, core }: SessionEventsParts
         };
       },
     },
+    onLocksLost(locks) {
+      const here = core();
+      if (here === undefined) return;
+      for (const { ino, lock } of locks) {
+        for (const file of here.inodes.get(ino)?.files ?? []) {
+          const mine = lock.kind === "flock" ? file.flocked : file.lockOwners?.has(lock.owner) === true;
+          if (mine) fail(file, "a lock taken through it went to somebody else");
+        }
+      }
+    },
     onSession({ caching, resumed }) {
       const here = core();
       if (!resumed && here !== undefined) loseSession(here);
@@ -65,14 +76,18 @@ function loseSession(core: Core): void {
   for (const file of core.handles.files()) {
     const { inode } = file;
     const lost = inode.lostData || inode.removed || file.flocked || (file.lockOwners?.size ?? 0) > 0;
-    if (!lost) continue;
-    file.failed = new FsError("EIO", `inode ${String(inode.ino)}: the session that had it open was lost; close it`);
-    file.lockOwners = undefined;
-    file.flocked = false;
+    if (lost) fail(file, "the session that had it open was lost");
   }
   for (const inode of core.inodes.all()) {
     inode.lockOwners = undefined;
     inode.orphan = false;
   }
   core.background.run("forget after a lost session", core.coherence.forgetEverything());
+}
+
+/** Answers EIO until it is closed. */
+function fail(file: OpenFile, why: string): void {
+  file.failed = new FsError("EIO", `inode ${String(file.inode.ino)}: ${why}; close the file`);
+  file.lockOwners = undefined;
+  file.flocked = false;
 }

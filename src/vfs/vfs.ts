@@ -65,7 +65,7 @@ export interface VfsStatistics {
 
 export function createVfs(options: VfsOptions): Vfs {
   const { log } = options;
-  const coherence = createCoherence();
+  const coherence = createCoherence(options.clock);
   let core: Core | undefined;
   return {
     events: createSessionEvents({ coherence, log, core: () => core }),

@@ -47,7 +47,7 @@ export function entryReply(coherence: Coherence, inode: Inode, since: number): E
   return {
     attributes: visibleAttributes(inode),
     attributesValidMillis: attributesValidity(coherence, inode, since),
-    entryValidMillis: coherence.validMillis(since),
+    entryValidMillis: coherence.nameValidMillis(since),
   };
 }
 
