@@ -1,0 +1,242 @@
+/**
+ * The journal's writing end. Batches get consecutive indices; those that gather while one write is under way become the
+ * next record. One O_DSYNC write makes a record durable.
+ *
+ * Invariants: one write at a time, so that any record proves its predecessors durable; a record is never rewritten; after
+ * the first error nothing is written or acknowledged any more.
+ */
+import type { Disk } from "../base/disk.ts";
+import { FsError } from "../base/errno.ts";
+import type { Log } from "../base/log.ts";
+import { deferred, type Deferred } from "./deferred.ts";
+import {
+  adoptSpare,
+  journalSlotBytes,
+  prepareSpare,
+  retireFile,
+  slotAfter,
+  type OpenJournalFile,
+} from "./journal-files.ts";
+import { batchBytes, encodeRecord, headerBytes, placeRecord } from "./journal-record.ts";
+import type { Position } from "./position.ts";
+import type { Change } from "./types.ts";
+
+/** A file that is no longer written: its first index, and how much of it is used. */
+export interface ClosedFile {
+  readonly sequence: number;
+  readonly first: number;
+  readonly bytes: number;
+}
+
+export interface JournalOptions {
+  readonly disk: Disk;
+  readonly log: Log;
+  readonly epoch: number;
+  readonly fileBytes: number;
+  readonly recordBytesMax: number;
+  /** Runs `fn` when the present turn has ended: batches of one turn share a record. */
+  readonly afterTurn: (fn: () => void) => void;
+}
+
+export class Journal {
+  readonly #options: JournalOptions;
+  #current: OpenJournalFile;
+  #closed: ClosedFile[];
+  #written: Position;
+  #lastIndex: number;
+  #pending: { readonly changes: readonly Change[]; readonly bytes: number }[] = [];
+  /** Settles when what is pending is durable; and when what is being written is. */
+  #gathering: Deferred<Position> | undefined;
+  #writing: Deferred<Position> | undefined;
+  #isRunning = false;
+  #failure: FsError | undefined;
+  readonly #failed = deferred<never>();
+  #isPreparing = false;
+  /** Changes of the folder happen one after the other: all of them are about the spare. */
+  #folderTurn: Promise<unknown> = nothing;
+  #buffer = Buffer.allocUnsafeSlow(64 * 1024);
+  #records = 0;
+
+  /** @param end the newest durable position, the last thing in `current` or before it */
+  constructor(options: JournalOptions, current: OpenJournalFile, closed: readonly ClosedFile[], end: Position) {
+    this.#options = options;
+    this.#current = current;
+    this.#closed = [...closed];
+    this.#written = end;
+    this.#lastIndex = end.index;
+  }
+
+  get lastIndex(): number {
+    return this.#lastIndex;
+  }
+  get isDurable(): boolean {
+    return this.#written.index === this.#lastIndex && this.#failure === undefined;
+  }
+  get failed(): Promise<never> {
+    return this.#failed.promise;
+  }
+  get records(): number {
+    return this.#records;
+  }
+  get bytes(): number {
+    return this.#closed.reduce((sum, file) => sum + file.bytes, this.#current.end);
+  }
+
+  /** Takes the changes. */
+  append(changes: readonly Change[]): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    this.#pending.push({ changes, bytes: batchBytes(changes) });
+    this.#lastIndex++;
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    this.#options.afterTurn(() => void this.#run());
+  }
+
+  /** Resolves when all that was appended is durable, with the position of the newest of it at this moment. */
+  async sealed(): Promise<Position> {
+    const index = this.#lastIndex;
+    const written = this.isDurable ? this.#written : await this.#newest();
+    return { ...written, index };
+  }
+
+  durable(): Promise<unknown> {
+    return this.isDurable ? nothing : this.#newest();
+  }
+
+  /** Frees the files of which all batches are at or below `index`. */
+  async trim(index: number): Promise<void> {
+    for (;;) {
+      const [oldest] = this.#closed;
+      const next = this.#closed[1]?.first ?? this.#current.header.first;
+      if (oldest === undefined || next > index + 1) return;
+      this.#closed.shift();
+      await this.#inFolder(() => retireFile(this.#options.disk, oldest.sequence, this.#options.fileBytes));
+    }
+  }
+
+  /** Waits for what is pending; afterwards nothing may be appended. */
+  async close(): Promise<void> {
+    try {
+      await this.durable();
+    } finally {
+      await this.#folderTurn;
+      this.#failure ??= new FsError("EIO", "the metadata store is closed");
+      await this.#current.file.close();
+    }
+  }
+
+  #newest(): Promise<Position> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    if (this.#pending.length > 0) return (this.#gathering ??= deferred()).promise;
+    return (this.#writing ??= deferred()).promise;
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (this.#pending.length > 0) {
+        const finished = this.#writing;
+        this.#writing = this.#takesAll() ? this.#gathering : undefined;
+        if (this.#writing !== undefined) this.#gathering = undefined;
+        const written = this.#writeNext();
+        // The disk is busy again before those who waited for the record before go on.
+        finished?.resolve(this.#written);
+        this.#written = await written;
+      }
+      this.#isRunning = false;
+      const finished = this.#writing;
+      this.#writing = undefined;
+      finished?.resolve(this.#written);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #takesAll(): boolean {
+    return this.#countOfNext() === this.#pending.length;
+  }
+
+  #countOfNext(): number {
+    let bytes = headerBytes;
+    let count = 0;
+    for (const batch of this.#pending) {
+      bytes += batch.bytes;
+      if (count > 0 && bytes > this.#options.recordBytesMax) break;
+      count++;
+    }
+    return count;
+  }
+
+  async #writeNext(): Promise<Position> {
+    const batches = this.#pending.splice(0, this.#countOfNext());
+    const length = batches.reduce((sum, batch) => sum + batch.bytes, headerBytes);
+    if (length > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(length)));
+    const written = this.#written;
+    const crc = encodeRecord(this.#buffer, {
+      epoch: this.#options.epoch,
+      first: written.index + 1,
+      durable: written.index,
+      predecessor: written.crc,
+      batches: batches.map((batch) => batch.changes),
+      length,
+    });
+    if (this.#current.end + length > this.#current.capacity && this.#current.end > journalSlotBytes)
+      await this.#rotate();
+    const current = this.#current;
+    const record = this.#buffer.subarray(0, length);
+    placeRecord(record, current.seed, current.end);
+    await current.file.write([record], current.end);
+    current.end = slotAfter(current.end + length);
+    this.#records++;
+    if (current.end * 2 > current.capacity) this.#prepare();
+    return { epoch: this.#options.epoch, index: written.index + batches.length, crc };
+  }
+
+  /** Everything up to `#written` is durable: the next file begins behind it. */
+  async #rotate(): Promise<void> {
+    const { disk, epoch, fileBytes } = this.#options;
+    const { file, header, end } = this.#current;
+    const next = {
+      sequence: header.sequence + 1,
+      epoch,
+      first: this.#written.index + 1,
+      predecessor: this.#written.crc,
+    };
+    this.#current = await this.#inFolder(async () => {
+      await prepareSpare(disk, fileBytes);
+      return adoptSpare(disk, next, () => []);
+    });
+    this.#closed.push({ sequence: header.sequence, first: header.first, bytes: end });
+    await file.close();
+  }
+
+  /** Has the next file ready before it is needed: zeroing one takes a tenth of a second. */
+  #prepare(): void {
+    if (this.#isPreparing) return;
+    this.#isPreparing = true;
+    const { disk, fileBytes, log } = this.#options;
+    void this.#inFolder(() => prepareSpare(disk, fileBytes)).then(
+      () => (this.#isPreparing = false),
+      (error: unknown) => {
+        this.#isPreparing = false;
+        log.warn({ error }, "the next journal file could not be preallocated; it is tried again when it is needed");
+      },
+    );
+  }
+
+  #inFolder<T>(change: () => Promise<T>): Promise<T> {
+    const result = this.#folderTurn.then(change);
+    this.#folderTurn = result.catch(() => undefined);
+    return result;
+  }
+
+  #fail(cause: unknown): void {
+    const failure = new FsError("EIO", "the journal cannot be written: this process must end", { cause });
+    this.#failure = failure;
+    this.#pending = [];
+    this.#writing?.reject(failure);
+    this.#gathering?.reject(failure);
+    this.#failed.reject(failure);
+  }
+}
+
+const nothing = Promise.resolve();

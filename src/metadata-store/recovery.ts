@@ -1,0 +1,195 @@
+/**
+ * From what a folder holds to a store that may answer. LMDB is taken as it is if the journal continues from its position;
+ * else it is rebuilt from the newest whole snapshot and the journal. What was acknowledged and is neither in LMDB nor in
+ * the journal is a reason not to start.
+ *
+ * Order: replay what is durable; raise the epoch; write the tail into a new file, which makes it durable; replay it.
+ * Nothing is ever appended to a file of an earlier incarnation.
+ */
+import type { Disk } from "../base/disk.ts";
+import { FsError } from "../base/errno.ts";
+import type { Log } from "../base/log.ts";
+import { readEpoch, writeEpoch } from "./epoch-file.ts";
+import type { ClosedFile } from "./journal.ts";
+import {
+  adoptSpare,
+  journalPath,
+  journalSlotBytes,
+  prepareSpare,
+  slotAfter,
+  type OpenJournalFile,
+} from "./journal-files.ts";
+import { decodeChanges, placeRecord } from "./journal-record.ts";
+import { NotContinued, scanJournal, type ScannedJournal, type ScannedRecord } from "./journal-scan.ts";
+import type { Materialised } from "./materialised.ts";
+import { OrderedMap } from "./ordered-map.ts";
+import { origin, positionText, type Position } from "./position.ts";
+import { DamagedSnapshot, listSnapshots, readSnapshot } from "./snapshot.ts";
+
+export interface RecoveryOptions {
+  readonly disk: Disk;
+  readonly log: Log;
+  /** The materialised store as it was left; an empty one when it is unusable. */
+  readonly openBase: () => Promise<Materialised>;
+  /** Throws the present one away; an empty one takes its place. */
+  readonly resetBase: (base: Materialised) => Promise<Materialised>;
+  /** How much is replayed in memory before it is applied. */
+  readonly replayBytes: number;
+  /** Size of the file that the new incarnation begins with. */
+  readonly firstFileBytes: number;
+}
+
+export interface Recovered {
+  readonly base: Materialised;
+  readonly epoch: number;
+  readonly current: OpenJournalFile;
+  readonly closed: readonly ClosedFile[];
+  readonly end: Position;
+  readonly newestSnapshot: number;
+}
+
+export async function recover(options: RecoveryOptions): Promise<Recovered> {
+  const { disk, log } = options;
+  const stored = await readEpoch(disk);
+  if (stored === "damaged") log.warn({}, "the epoch file is damaged: the epoch is taken from the journal");
+  const snapshots = await listSnapshots(disk);
+  const shown = Math.max(snapshots[0] ?? 0, typeof stored === "string" ? 0 : stored.index);
+  const { base, scanned, replay } = await rebuild(options, snapshots, shown);
+  const epoch = Math.max(typeof stored === "string" ? 0 : stored.epoch, scanned.epoch, base.position.epoch) + 1;
+  await writeEpoch(disk, { epoch, index: scanned.durable.index });
+  const { current, end } = await beginFile(options, scanned, epoch);
+  for (const record of scanned.tail) await replay.add(record);
+  await replay.finish(end);
+  const closed = await dropWhatMoved(disk, scanned.files, current.header.first);
+  log.info({ epoch, index: end.index, replayed: replay.records, tail: scanned.tail.length }, "metadata recovered");
+  return { base, epoch, current, closed, end, newestSnapshot: snapshots[0] ?? 0 };
+}
+
+/** Brings a base to the newest position known durable, trying LMDB first, then the snapshots, then the empty store. */
+async function rebuild(
+  options: RecoveryOptions,
+  snapshots: readonly number[],
+  shown: number,
+): Promise<{ base: Materialised; scanned: ScannedJournal; replay: Replay }> {
+  const { disk, log } = options;
+  let base = await options.openBase();
+  const known = Math.max(shown, base.position.index);
+  const reasons: string[] = [];
+  const isBehind = base.position.index < (snapshots[0] ?? 0);
+  for (const source of [
+    ...(isBehind ? [] : ["base" as const]),
+    ...snapshots,
+    ...(isBehind ? ["empty" as const] : []),
+  ]) {
+    try {
+      if (source !== "base") {
+        base = await options.resetBase(base);
+        if (source !== "empty") await load(disk, source, base);
+        log.warn({ from: source, reasons }, "rebuilding the materialised store from snapshot and journal");
+      }
+      const replay = new Replay(base, options.replayBytes);
+      const scanned = await scanJournal(disk, base.position, known, (record) => replay.add(record));
+      await replay.finish(scanned.durable);
+      return { base, scanned, replay };
+    } catch (error) {
+      if (!(error instanceof NotContinued || error instanceof DamagedSnapshot)) {
+        await base.close();
+        throw error;
+      }
+      reasons.push(error.message);
+    }
+  }
+  await base.close();
+  throw new FsError(
+    "EIO",
+    `no state from which the journal continues (${reasons.join("; ")}): restore the folder from a copy`,
+  );
+}
+
+async function load(disk: Disk, snapshot: number, base: Materialised): Promise<void> {
+  const position = await readSnapshot(disk, snapshot, (entries) => base.apply(entries, origin));
+  await base.apply([], position);
+}
+
+/** Changes of replayed records, collected and applied in large steps. */
+class Replay {
+  records = 0;
+  readonly #base: Materialised;
+  readonly #bytesMax: number;
+  #changes = new OrderedMap();
+
+  constructor(base: Materialised, bytesMax: number) {
+    this.#base = base;
+    this.#bytesMax = bytesMax;
+  }
+
+  async add({ header, bytes }: ScannedRecord): Promise<void> {
+    this.records++;
+    for (const [key, value] of decodeChanges(header, bytes)) this.#changes.set(key, value);
+    if (this.#changes.bytes < this.#bytesMax) return;
+    await this.finish({ epoch: header.epoch, index: header.first + header.batches - 1, crc: header.crc });
+  }
+
+  async finish(position: Position): Promise<void> {
+    if (this.#changes.size === 0 && position.index === this.#base.position.index) return;
+    await this.#base.apply(this.#changes.entries(), position);
+    this.#changes = new OrderedMap();
+  }
+}
+
+/** The first file of this incarnation, with the tail at its beginning. */
+async function beginFile(
+  { disk, firstFileBytes }: RecoveryOptions,
+  { durable, tail, lastSequence }: ScannedJournal,
+  epoch: number,
+): Promise<{ current: OpenJournalFile; end: Position }> {
+  const first = tail[0]?.header;
+  const header = {
+    sequence: lastSequence + 1,
+    epoch,
+    first: first?.first ?? durable.index + 1,
+    predecessor: first?.predecessor ?? durable.crc,
+  };
+  await prepareSpare(disk, firstFileBytes);
+  const current = await adoptSpare(disk, header, (seed) => placedTail(tail, seed));
+  const last = tail.at(-1)?.header;
+  if (last === undefined) return { current, end: durable };
+  return { current, end: { epoch: last.epoch, index: last.first + last.batches - 1, crc: last.crc } };
+}
+
+function placedTail(tail: readonly ScannedRecord[], seed: number): Buffer[] {
+  let offset = journalSlotBytes;
+  return tail.map(({ bytes }) => {
+    const placed = Buffer.alloc(slotAfter(bytes.length));
+    bytes.copy(placed);
+    placeRecord(placed, seed, offset);
+    offset += placed.length;
+    return placed;
+  });
+}
+
+/** Older files keep what lies before the new one: whole files and torn ends that it replaces go. */
+async function dropWhatMoved(disk: Disk, files: readonly ClosedFile[], first: number): Promise<ClosedFile[]> {
+  const kept: ClosedFile[] = [];
+  for (const file of files) {
+    const path = journalPath(file.sequence);
+    if (file.first >= first) {
+      await disk.remove(path);
+      continue;
+    }
+    kept.push(file);
+    if (file !== files.at(-1)) continue;
+    const open = await disk.open(path, "open");
+    try {
+      if ((await open.size()) > file.bytes) await open.truncate(file.bytes);
+    } finally {
+      await open.close();
+    }
+  }
+  return kept;
+}
+
+/** For messages. */
+export function describeEnd(recovered: Recovered): string {
+  return `batch ${positionText(recovered.end)}`;
+}

@@ -1,0 +1,167 @@
+/**
+ * Taking and reading snapshots. A snapshot counts when it is synced, read back whole, and renamed to its final name;
+ * only then the one before it is removed, and the journal may be trimmed below it.
+ */
+import type { Disk, DiskFile } from "../base/disk.ts";
+import { FsError } from "../base/errno.ts";
+import { checksum } from "../base/checksum.ts";
+import type { PinnedState } from "./materialised.ts";
+import type { Position } from "./position.ts";
+import { RecordWindow } from "./record-window.ts";
+import {
+  chunkHeaderBytes,
+  decodeChunkHeader,
+  decodeEntries,
+  decodeManifest,
+  decodeSnapshotHeader,
+  encodeChunk,
+  encodeManifest,
+  encodeSnapshotHeader,
+  snapshotHeaderBytes,
+} from "./snapshot-file.ts";
+import { TableSums } from "./table-sums.ts";
+import type { Key } from "./types.ts";
+import { valueChecksum } from "./value-checksum.ts";
+
+const folder = "snapshot";
+/** Read and written at a time: about 1 ms of the thread. */
+const pageBytes = 64 * 1024;
+
+/** A snapshot file is not whole: an older one may be. */
+export class DamagedSnapshot extends FsError {
+  constructor(path: string, why: string) {
+    super("EIO", `${path} is damaged: ${why}`);
+    this.name = "DamagedSnapshot";
+  }
+}
+
+/** Indices of the snapshots at hand, newest first. */
+export async function listSnapshots(disk: Disk): Promise<number[]> {
+  await disk.makeFolder(folder);
+  const names = await disk.list(folder);
+  const indices = names.flatMap((name) => {
+    const match = /^([0-9a-f]{16})\.snapshot$/.exec(name);
+    return match === null ? [] : [Number.parseInt(match[1] as string, 16)];
+  });
+  return indices.sort((a, b) => b - a);
+}
+
+/** Rejects with EIO if the state does not add up to its own table sums: then it is the store that is damaged. */
+export async function takeSnapshot(disk: Disk, state: PinnedState, signal: AbortSignal): Promise<void> {
+  const older = await listSnapshots(disk);
+  const partial = `${folder}/partial`;
+  if (await disk.exists(partial)) await disk.remove(partial);
+  const file = await disk.open(partial, "create");
+  try {
+    await writeState(file, state, signal);
+    await file.sync();
+    await readAll(file, partial, () => undefined);
+  } finally {
+    await file.close();
+  }
+  const { index } = state.position;
+  await disk.rename(partial, snapshotPath(index));
+  await disk.syncFolder(folder);
+  for (const old of older) if (old !== index) await disk.remove(snapshotPath(old));
+  await disk.syncFolder(folder);
+}
+
+/** Calls `onEntries` with all pairs in key order; resolves with the position when everything has been verified. */
+export async function readSnapshot(
+  disk: Disk,
+  index: number,
+  onEntries: (entries: readonly (readonly [Key, Buffer])[]) => Promise<void> | undefined,
+): Promise<Position> {
+  const path = snapshotPath(index);
+  const file = await disk.open(path, "open");
+  try {
+    const position = await readAll(file, path, onEntries);
+    if (position.index !== index) throw new DamagedSnapshot(path, "it has another index than its name says");
+    return position;
+  } finally {
+    await file.close();
+  }
+}
+
+/** Reads the whole state once; rejects with EIO if values or table sums are wrong. */
+export async function verifyState(state: PinnedState, pause: () => Promise<void>): Promise<void> {
+  const sums = new TableSums();
+  for (const page of pagesOf(state)) {
+    addTo(sums, page);
+    await pause();
+  }
+  assertSums(state, sums);
+}
+
+async function writeState(file: DiskFile, state: PinnedState, signal: AbortSignal): Promise<void> {
+  const sums = new TableSums();
+  let offset = snapshotHeaderBytes;
+  let chunks = 0;
+  await file.write([encodeSnapshotHeader(state.position)], 0);
+  for (const page of pagesOf(state)) {
+    signal.throwIfAborted();
+    addTo(sums, page);
+    const chunk = encodeChunk(chunks++, page);
+    await file.write([chunk], offset);
+    offset += chunk.length;
+  }
+  assertSums(state, sums);
+  await file.write([encodeManifest(chunks, sums.count, sums)], offset);
+}
+
+async function readAll(
+  file: DiskFile,
+  path: string,
+  onEntries: (entries: readonly (readonly [Key, Buffer])[]) => Promise<void> | undefined,
+): Promise<Position> {
+  const window = new RecordWindow(file);
+  const position = decodeSnapshotHeader(await window.at(0, snapshotHeaderBytes));
+  if (position === undefined) throw new DamagedSnapshot(path, "its header");
+  const sums = new TableSums();
+  for (let number = 0, offset = snapshotHeaderBytes; ; number++) {
+    const header = decodeChunkHeader(await window.at(offset, chunkHeaderBytes));
+    if (header?.number !== number) throw new DamagedSnapshot(path, `chunk ${String(number)}`);
+    const body = Buffer.from(await window.at(offset + chunkHeaderBytes, header.bodyBytes));
+    if (body.length !== header.bodyBytes || checksum(body) !== header.bodyCrc) {
+      throw new DamagedSnapshot(path, `chunk ${String(number)}`);
+    }
+    offset += chunkHeaderBytes + body.length;
+    if (header.isManifest) {
+      const manifest = decodeManifest(body);
+      const isWhole =
+        manifest.chunks === number && manifest.entries === sums.count && manifest.sums.equals(sums.encode());
+      if (!isWhole) throw new DamagedSnapshot(path, "its manifest does not match");
+      return position;
+    }
+    const entries = decodeEntries(header, body);
+    addTo(sums, entries);
+    await onEntries(entries);
+  }
+}
+
+function* pagesOf(state: PinnedState): Generator<(readonly [Key, Buffer])[], undefined> {
+  for (let after = ""; ;) {
+    const page = state.page(after, pageBytes);
+    const last = page.at(-1);
+    if (last === undefined) return;
+    yield page;
+    after = last[0];
+  }
+}
+
+function addTo(sums: TableSums, entries: readonly (readonly [Key, Buffer])[]): void {
+  for (const [key, value] of entries) sums.add(key, valueChecksum(key, value));
+}
+
+function assertSums(state: PinnedState, sums: TableSums): void {
+  if (!sums.encode().equals(state.sums)) {
+    throw new FsError(
+      "EIO",
+      "the materialised store does not add up to its table sums: values are missing or too many",
+    );
+  }
+}
+
+function snapshotPath(index: number): string {
+  return `${folder}/${index.toString(16).padStart(16, "0")}.snapshot`;
+}

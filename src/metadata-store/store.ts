@@ -1,0 +1,201 @@
+/**
+ * The store at work: changes go into the journal and, at once, into an overlay that readers see; the overlay moves into
+ * the materialised base when its changes are durable.
+ *
+ * The overlay has two layers: `#active` takes changes; `#moving`, closed, waits until it is durable and is then applied to
+ * the base. Invariants: a reader sees active over moving over base; the base never has what is not durable; a layer goes
+ * only after the base answers for it.
+ */
+import { assert } from "../base/assert.ts";
+import type { Clock, Timer } from "../base/clock.ts";
+import type { Disk } from "../base/disk.ts";
+import { FsError } from "../base/errno.ts";
+import type { Log } from "../base/log.ts";
+import { deferred, type Deferred } from "./deferred.ts";
+import type { Journal } from "./journal.ts";
+import type { Materialised } from "./materialised.ts";
+import { mergeLayers } from "./merge.ts";
+import { OrderedMap } from "./ordered-map.ts";
+import { takeSnapshot, verifyState } from "./snapshot.ts";
+import type { Change, Key, MetadataStore } from "./types.ts";
+
+export interface StoreParts {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly journal: Journal;
+  readonly base: Materialised;
+  readonly epoch: number;
+  readonly overlayBytesMax: number;
+  readonly applyAfterMillis: number;
+  readonly snapshotJournalBytes: number;
+}
+
+const keyBytesMax = 511;
+
+export class Store implements MetadataStore {
+  readonly epoch: number;
+  readonly failed: Promise<never>;
+  readonly #parts: StoreParts;
+  readonly #journal: Journal;
+  readonly #base: Materialised;
+  #active = new OrderedMap();
+  #moving: OrderedMap | undefined;
+  #move: Promise<void> | undefined;
+  #moveTimer: Timer | undefined;
+  #room: Deferred<void> | undefined;
+  #snapshot: Promise<void> | undefined;
+  #bytesAtSnapshot = 0;
+  readonly #stopping = new AbortController();
+  #failure: FsError | undefined;
+  readonly #failed = deferred<never>();
+
+  constructor(parts: StoreParts) {
+    this.#parts = parts;
+    this.#journal = parts.journal;
+    this.#base = parts.base;
+    this.epoch = parts.epoch;
+    this.failed = this.#failed.promise;
+    this.#journal.failed.catch((error: unknown) => {
+      this.fail(error);
+    });
+  }
+
+  get lastIndex(): number {
+    return this.#journal.lastIndex;
+  }
+  get isDurable(): boolean {
+    return this.#journal.isDurable;
+  }
+  get statistics(): MetadataStore["statistics"] {
+    return { overlayBytes: this.#overlayBytes, journalBytes: this.#journal.bytes, records: this.#journal.records };
+  }
+
+  get(key: Key): Buffer | undefined {
+    let value = this.#active.get(key);
+    if (value === undefined) value = this.#moving?.get(key);
+    return value === undefined ? this.#base.get(key) : (value ?? undefined);
+  }
+
+  range(bounds: { gte: Key; lt: Key; reverse?: boolean; limit?: number }): Iterable<readonly [Key, Buffer]> {
+    const layers = [this.#active.range(bounds), ...(this.#moving === undefined ? [] : [this.#moving.range(bounds)])];
+    const options = { reverse: bounds.reverse ?? false, limit: bounds.limit ?? Infinity };
+    return mergeLayers([...layers, this.#base.range(bounds)], options);
+  }
+
+  apply(changes: readonly Change[]): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    for (const [key] of changes) assert(key.length > 0 && key.length <= keyBytesMax, "a key has 1 to 511 bytes");
+    this.#journal.append(changes);
+    for (const [key, value] of changes) this.#active.set(key, value);
+    if (this.#move !== undefined) return;
+    if (this.#active.bytes >= this.#parts.overlayBytesMax / 4) this.#startMove();
+    else
+      this.#moveTimer ??= this.#parts.clock.after(
+        this.#parts.applyAfterMillis,
+        () => {
+          this.#startMove();
+        },
+        { unref: true },
+      );
+  }
+
+  durable(): Promise<void> {
+    return this.#journal.durable() as Promise<void>;
+  }
+
+  room(): Promise<void> | undefined {
+    if (this.#overlayBytes < this.#parts.overlayBytesMax) return undefined;
+    this.#startMove();
+    return (this.#room ??= deferred()).promise;
+  }
+
+  /** Reads everything once and compares it with its checksums and table sums. Rejects with EIO. */
+  async verify(): Promise<void> {
+    await this.#move;
+    const state = this.#base.pin();
+    try {
+      await verifyState(state, () => new Promise(setImmediate));
+    } finally {
+      state.release();
+    }
+  }
+
+  /** Takes a snapshot of the materialised state and trims the journal below it; joins one that is under way. */
+  snapshot(): Promise<void> {
+    this.#snapshot ??= this.#takeSnapshot().finally(() => (this.#snapshot = undefined));
+    return this.#snapshot;
+  }
+
+  async close(): Promise<void> {
+    this.#moveTimer?.cancel();
+    this.#stopping.abort(new FsError("ECANCELED", "the metadata store is closing"));
+    try {
+      await this.#snapshot?.catch(() => undefined);
+      await this.#journal.durable();
+      while (this.#failure === undefined && (this.#move !== undefined || this.#active.size > 0)) {
+        this.#startMove();
+        await this.#move;
+      }
+      if (this.#failure !== undefined) throw this.#failure;
+    } finally {
+      await this.#journal.close();
+      await this.#base.close();
+    }
+  }
+
+  fail(cause: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = cause instanceof FsError ? cause : new FsError("EIO", "the metadata store failed", { cause });
+    this.#parts.log.error({ error: this.#failure }, "the metadata store failed: this process must end");
+    this.#failed.reject(this.#failure);
+    this.#room?.reject(this.#failure);
+  }
+
+  get #overlayBytes(): number {
+    return this.#active.bytes + (this.#moving?.bytes ?? 0);
+  }
+
+  #startMove(): void {
+    this.#moveTimer?.cancel();
+    this.#moveTimer = undefined;
+    if (this.#active.size === 0 || this.#failure !== undefined) return;
+    this.#move ??= this.#moveOnce()
+      .catch((error: unknown) => {
+        this.fail(error);
+      })
+      .finally(() => {
+        this.#move = undefined;
+        if (this.#active.bytes >= this.#parts.overlayBytesMax / 4) this.#startMove();
+      });
+  }
+
+  async #moveOnce(): Promise<void> {
+    this.#moving = this.#active;
+    this.#active = new OrderedMap();
+    const position = await this.#journal.sealed();
+    await this.#base.apply(this.#moving.entries(), position);
+    this.#moving = undefined;
+    if (this.#overlayBytes < this.#parts.overlayBytesMax) {
+      this.#room?.resolve();
+      this.#room = undefined;
+    }
+    if (this.#journal.bytes - this.#bytesAtSnapshot < this.#parts.snapshotJournalBytes) return;
+    this.snapshot().catch((error: unknown) => {
+      if (!this.#stopping.signal.aborted) this.#parts.log.error({ error }, "no snapshot was taken");
+    });
+  }
+
+  async #takeSnapshot(): Promise<void> {
+    const { disk, log } = this.#parts;
+    const state = this.#base.pin();
+    try {
+      await takeSnapshot(disk, state, this.#stopping.signal);
+    } finally {
+      state.release();
+    }
+    await this.#journal.trim(state.position.index);
+    this.#bytesAtSnapshot = this.#journal.bytes;
+    log.info({ index: state.position.index }, "metadata snapshot taken");
+  }
+}
