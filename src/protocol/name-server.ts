@@ -235,9 +235,10 @@ const schemas = {
   getLock: { request: z.object({ ino, lock }), reply: z.object({ lock: lock.nullable() }) },
   /**
    * Takes or releases. EAGAIN if taken and not `wait`; EDEADLK. A waiting call is answered when granted; cancelling it
-   * gives up, and a grant that crossed the cancellation is released by the server.
+   * gives up, and a grant that crossed the cancellation is released by the server. `reclaim`: a resumed session takes
+   * what it held before (the server may have been restarted and have lost it); not held back for others to come back.
    */
-  setLock: { request: z.object({ ino, lock, wait: z.boolean() }), reply: nothing },
+  setLock: { request: z.object({ ino, lock, wait: z.boolean(), reclaim: z.boolean().optional() }), reply: nothing },
   /** Releases all posix locks of an owner on an inode (close), or its flock. */
   releaseLocks: {
     request: z.object({ ino, owner: lock.shape.owner, kind: lock.shape.kind }),

@@ -1,7 +1,7 @@
 /**
  * Block numbers at hand: ranges that the name server has handed to this session, used one by one. Groups take turns, so
  * that blocks written at the same time go to different nodes. More are asked for before the last is used, in batches
- * that grow while they are used up quickly (each number reserves space in the cluster).
+ * that grow while they are used up quickly.
  *
  * Invariants: a number is given out once; numbers of a lost session are dropped; one request at a time; at most
  * `limits.blockNumbersMax` numbers are kept.
@@ -24,8 +24,9 @@ interface Range {
   count: number;
 }
 
-const batchMin = 16;
-const batchMax = 256;
+/** Enough for ranges in several groups: the server hands out no small ones. */
+const batchMin = 64;
+const batchMax = 512;
 /** A batch that lasts for less is doubled, one that lasts for more than ten times that is halved. */
 const batchMillis = 1_000;
 const avoidMax = 64;
@@ -88,18 +89,23 @@ export class BlockNumbers {
 
   #refillAhead(): void {
     if (this.#asking !== undefined) return;
+    this.#adapt();
     this.refill([]).catch((error: unknown) => {
       // Whoever needs a number asks again and gets the error.
       this.#log.debug({ err: error }, "no block numbers were fetched ahead");
     });
   }
 
-  async #ask(avoid: readonly NodeId[]): Promise<void> {
+  /** The size of the next batch, by how long the one before has lasted. */
+  #adapt(): void {
     const now = this.#clock.monotonicMillis();
     const lasted = now - this.#askedAt;
     this.#askedAt = now;
     if (lasted < batchMillis) this.#batch = Math.min(this.#batch * 2, batchMax);
     else if (lasted > 10 * batchMillis) this.#batch = Math.max(this.#batch / 2, batchMin);
+  }
+
+  async #ask(avoid: readonly NodeId[]): Promise<void> {
     const { ranges } = await this.#nameServer.change("allocateBlocks", {
       count: this.#batch,
       avoid: avoid.slice(0, avoidMax),

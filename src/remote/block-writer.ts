@@ -38,14 +38,14 @@ interface Writing {
   readonly avoided: Set<NodeId>;
   /** Answers that more attempts will hardly change. */
   refusals: number;
-  /** Since when (monotonic) it has met with full nodes, or a full cluster. */
+  /** Since when (monotonic) it has met with full nodes. */
   fullSince: number | undefined;
 }
 
 const refusalsMax = 3;
 const pauseMillis = 200;
 const pauseMillisMax = 1_000;
-/** How long reclaim may take to make space before a write fails with ENOSPC. */
+/** Full nodes and nothing else: for so long space may yet come back by reclaim, before a write fails with ENOSPC. */
 const reclaimMillis = 2 * limits.reclaimGraceMillis;
 /** A full node is tried again when it has told the name server how full it is. */
 const fullMillis = 2 * limits.nodeHeartbeatMillis;
@@ -142,28 +142,34 @@ class Writer implements BlockWriter {
   async #wait(writing: Writing): Promise<NumberedBlock> {
     const { clock } = this.#options;
     const { signal } = writing;
+    const usable = (group: PlacementGroup): boolean => this.#isUsable(group, writing);
     for (let pause = pauseMillis; ; pause = Math.min(2 * pause, pauseMillisMax)) {
-      let problem: FsError;
-      try {
-        await giveUp(this.#numbers.refill(this.#nodesToAvoid(writing)), { clock, signal });
-        problem = new FsError("EAGAIN", "no group of storage nodes is healthy");
-      } catch (error) {
-        const errno = errnoOf(error);
-        if (signal?.aborted === true || (errno !== "ENOSPC" && errno !== "EAGAIN")) throw error;
-        problem = error as FsError;
-      }
-      const usable = (group: PlacementGroup): boolean => this.#isUsable(group, writing);
+      const problem = await this.#refill(writing);
       // Where this write has failed before is better than nowhere.
       const numbered = this.#numbers.take(usable) ?? (writing.avoided.clear(), this.#numbers.take(usable));
       if (numbered !== undefined) return numbered;
       this.#checkPatience(writing, problem);
       await sleep(clock, pause, signal);
+      const later = this.#numbers.take(usable);
+      if (later !== undefined) return later;
+    }
+  }
+
+  /** Returns why there may still be no number: EAGAIN. Rejects when that is final. */
+  async #refill(writing: Writing): Promise<FsError> {
+    const { clock } = this.#options;
+    try {
+      await giveUp(this.#numbers.refill(this.#nodesToAvoid(writing)), { clock, signal: writing.signal });
+      return new FsError("EAGAIN", "no group of storage nodes is healthy");
+    } catch (error) {
+      if (error instanceof FsError && error.errno === "EAGAIN") return error;
+      // ENOSPC: the name server has waited for reclaim already.
+      throw error;
     }
   }
 
   #checkPatience(writing: Writing, problem: FsError): void {
     const now = this.#options.clock.monotonicMillis();
-    if (problem.errno === "ENOSPC") writing.fullSince ??= now;
     if (writing.fullSince !== undefined && now - writing.fullSince >= reclaimMillis) {
       throw new FsError("ENOSPC", "the storage nodes are full", { cause: problem });
     }

@@ -94,7 +94,7 @@ export class LockCalls {
       await Promise.all(
         all.slice(i, i + reclaimBatch).map(async (held) => {
           try {
-            await peer.call("setLock", { ino: held.ino, lock: held.lock, wait: false });
+            await peer.call("setLock", { ino: held.ino, lock: held.lock, wait: false, reclaim: true });
           } catch (error) {
             if (isConnectionError(error)) throw error;
             this.#log.warn({ ino: held.ino, err: error }, "a file lock was lost: it could not be taken again");

@@ -17,7 +17,7 @@ import { connectInTime, type Connect } from "./connect.ts";
 import { LockCalls } from "./lock-calls.ts";
 import { ServerCalls, type Reading } from "./server-calls.ts";
 import { ServerLink, sessionLost, type ServerPeer } from "./server-link.ts";
-import { Session } from "./session.ts";
+import { admissionMillis, Session } from "./session.ts";
 import type { Changing, NameServer, NameServerEvents, NameServerOptions } from "./types.ts";
 
 export interface ConnectNameServerOptions {
@@ -32,19 +32,18 @@ export interface ConnectNameServerOptions {
   readonly events: NameServerEvents;
   /** How long a call waits for a broken connection before it fails with ETIMEDOUT (a "soft" mount). Absent: for ever. */
   readonly timeoutMillis?: number | undefined;
-  /** How long the first opening is tried; default: as long as an older session may have to be waited for, and more. */
+  /** How long a server is looked for at first, default `limits.callMillis`; one that is there is waited for longer. */
   readonly openMillis?: number | undefined;
   /** Gives up the first opening. */
   readonly signal?: AbortSignal | undefined;
 }
 
-const openMillisDefault = limits.sessionTtlMillis + limits.callMillis;
 const closeMillis = 5_000;
 
 /** Rejects with ETIMEDOUT when no address answers, EPERM or EPROTO when the server refuses this client. */
 export async function connectNameServer(options: ConnectNameServerOptions): Promise<NameServer> {
   const client = new NameServerClient(options);
-  await client.open(options.openMillis ?? openMillisDefault, options.signal);
+  await client.open(options.openMillis ?? limits.callMillis, options.signal);
   return client;
 }
 
@@ -85,7 +84,7 @@ class NameServerClient implements NameServer {
   }
 
   open(millis: number, signal: AbortSignal | undefined): Promise<void> {
-    return this.#link.open(millis, signal);
+    return this.#link.open(millis, admissionMillis, signal);
   }
 
   get session(): SessionId {

@@ -47,6 +47,7 @@ export class ServerLink {
   readonly #closing = new AbortController();
   readonly #line: WaitingLine<ServerPeer>;
   #running: Promise<void> | undefined;
+  #isEntering = false;
   #lastError: Error | undefined;
 
   constructor(options: LinkOptions) {
@@ -56,11 +57,19 @@ export class ServerLink {
     this.#line = new WaitingLine(options.clock, `the name server at ${names}`, limits.waitingCallsMax);
   }
 
-  /** Starts connecting. Resolves with the first success; rejects when that is hopeless or not there after `millis`. */
-  async open(millis: number, signal?: AbortSignal): Promise<void> {
+  /**
+   * Starts connecting. Resolves with the first success; rejects when that is hopeless, when no server is there for
+   * `reachMillis`, or when one does not let this client in for `enterMillis` more.
+   */
+  async open(reachMillis: number, enterMillis: number, signal: AbortSignal | undefined): Promise<void> {
     this.#running = this.#run();
+    const until = this.#options.clock.monotonicMillis() + reachMillis;
     try {
-      await this.ready({ until: this.#options.clock.monotonicMillis() + millis, signal });
+      await this.ready({ until, signal }).catch((error: unknown) => {
+        if (errnoOf(error) === "ETIMEDOUT" && this.#isEntering)
+          return this.ready({ until: until + enterMillis, signal });
+        throw error;
+      });
     } catch (error) {
       await this.close();
       if (errnoOf(error) !== "ETIMEDOUT" || this.#lastError === undefined) throw error;
@@ -143,6 +152,7 @@ export class ServerLink {
     closing.addEventListener("abort", onClosing, { once: true });
     try {
       if (closing.aborted) throw closing.reason as Error;
+      this.#isEntering = true;
       await enter(peer);
       if (!peer.isOpen) throw new FsError("ECONNRESET", "the connection broke while the session was being opened");
       const since = clock.monotonicMillis();
@@ -156,6 +166,7 @@ export class ServerLink {
       }
       return clock.monotonicMillis() - since;
     } finally {
+      this.#isEntering = false;
       closing.removeEventListener("abort", onClosing);
       this.gone(peer, "the session could not be opened");
     }

@@ -15,8 +15,8 @@ import type { ServerPeer } from "./server-link.ts";
 
 /** A heartbeat without an answer for so long means that the connection is dead: well before the session expires. */
 const heartbeatDeadlineMillis = 2 * limits.heartbeatMillis;
-/** Opening may wait until an older session has dropped its caches or has expired. */
-const openDeadlineMillis = limits.sessionTtlMillis + limits.callMillis;
+/** Opening may wait until another session has flushed and dropped its caches, or was found to be stuck. */
+export const admissionMillis = 5 * limits.sessionTtlMillis;
 
 export interface Opening {
   readonly caching: boolean;
@@ -46,7 +46,7 @@ export class Session {
     const { reply } = await peer.call(
       "openSession",
       { clientName: this.#clientName, ...(resume === undefined ? {} : { resume }) },
-      { deadlineMillis: openDeadlineMillis },
+      { deadlineMillis: admissionMillis },
     );
     if (this.cluster !== undefined && this.cluster !== reply.cluster) {
       throw new FsError("EPERM", `the name server is of cluster ${reply.cluster}, this client is of ${this.cluster}`);
