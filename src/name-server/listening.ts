@@ -6,37 +6,53 @@
  */
 import type { Clock, Timer } from "../base/clock.ts";
 
-export const tickMillis = 500;
+const tickMillis = 500;
 /** A tick that comes later than this after its time means that the process stood still. */
 const stallMillis = 1_000;
 
 export interface ListeningTime {
   /** Milliseconds spent listening since the start. */
   now(): number;
+  start(hooks: ListeningHooks): void;
   close(): void;
 }
 
-/** @param onTick called twice a second, after the time has been moved: the place to look for who is overdue */
-export function startListeningTime(clock: Clock, onTick: () => void, onStall: (millis: number) => void): ListeningTime {
+export interface ListeningHooks {
+  /** Twice a second, after the time has been moved: the place to look for who is overdue. */
+  onTick(): void;
+  onStall(millis: number): void;
+}
+
+export function createListeningTime(clock: Clock): ListeningTime {
   let listened = 0;
   let lastTick = clock.monotonicMillis();
-  let timer: Timer = clock.after(tickMillis, tick);
+  let timer: Timer | undefined;
 
-  function tick(): void {
+  function tick(hooks: ListeningHooks): void {
     const elapsed = clock.monotonicMillis() - lastTick;
     const stalled = elapsed > tickMillis + stallMillis;
     listened += stalled ? tickMillis : elapsed;
     lastTick += elapsed;
-    timer = clock.after(tickMillis, tick);
-    if (stalled) onStall(elapsed);
+    next(hooks);
     // After a standstill the input that waited comes first: who is overdue is decided a tick later.
-    else onTick();
+    if (stalled) hooks.onStall(elapsed);
+    else hooks.onTick();
+  }
+
+  function next(hooks: ListeningHooks): void {
+    timer = clock.after(tickMillis, () => {
+      tick(hooks);
+    });
   }
 
   return {
     now: () => listened + Math.min(clock.monotonicMillis() - lastTick, tickMillis),
+    start(hooks) {
+      lastTick = clock.monotonicMillis();
+      next(hooks);
+    },
     close: () => {
-      timer.cancel();
+      timer?.cancel();
     },
   };
 }

@@ -16,7 +16,15 @@ import type { Ino, SessionId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import type { Lock } from "../protocol/types.ts";
 import { findDeadlock } from "./lock-deadlock.ts";
-import { normalised, overlaps, sameOwner, withoutRange, withRange, type Holder, type LockOwner } from "./lock-ranges.ts";
+import {
+  normalised,
+  overlaps,
+  sameOwner,
+  withoutRange,
+  withRange,
+  type Holder,
+  type LockOwner,
+} from "./lock-ranges.ts";
 
 export interface LockWaiter extends LockOwner {
   readonly ino: Ino;
@@ -158,7 +166,10 @@ export function createLockTable(): LockTable {
     wait(ino, session, asked, granted) {
       const lock = normalised(asked);
       if ((sessions.get(session)?.waiters.size ?? 0) >= limits.lockWaitersPerSessionMax) {
-        throw new FsError("ENOLCK", `session ${session} waits for ${String(limits.lockWaitersPerSessionMax)} locks already`);
+        throw new FsError(
+          "ENOLCK",
+          `session ${session} waits for ${String(limits.lockWaitersPerSessionMax)} locks already`,
+        );
       }
       const waiter: LockWaiter = { session, owner: lock.owner, ino, lock, granted };
       if (lock.kind === "posix" && findDeadlock(waiter, blockers, waitersOf)) {

@@ -71,7 +71,11 @@ export class SimulatedClock implements Clock {
   #next(): Pending | undefined {
     let first: Pending | undefined;
     for (const pending of this.#pending) {
-      if (first === undefined || pending.due < first.due || (pending.due === first.due && pending.order < first.order)) {
+      if (
+        first === undefined ||
+        pending.due < first.due ||
+        (pending.due === first.due && pending.order < first.order)
+      ) {
         first = pending;
       }
     }

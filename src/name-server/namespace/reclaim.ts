@@ -42,11 +42,11 @@ export interface DueBlocks {
   readonly blocks: readonly BlockId[];
 }
 
-/** The oldest entries that were freed at or before `freedBefore`, with together about `limit` blocks. */
-export function dueBlocks(reader: MetadataReader, freedBefore: Nanos, limit: number): DueBlocks[] {
+/** The oldest entries from sequence `from` on that were freed at or before `freedBefore`, with about `limit` blocks. */
+export function dueBlocks(reader: MetadataReader, freedBefore: Nanos, limit: number, from = 0): DueBlocks[] {
   const due: DueBlocks[] = [];
   let count = 0;
-  for (const [key, value] of reader.range({ gte: keys.reclaim(0), lt: keys.reclaim(detachedFirst) })) {
+  for (const [key, value] of reader.range({ gte: keys.reclaim(from), lt: keys.reclaim(detachedFirst) })) {
     const record = decodeReclaim(value);
     if (record.kind !== "blocks" || record.freed > freedBefore || count >= limit) break;
     due.push({ sequence: reclaimSequenceOfKey(key), blocks: record.blocks });

@@ -1,0 +1,122 @@
+/**
+ * The map that clients place and find blocks by: nodes with their state, groups with their members.
+ *
+ * Invariants: groups are committed before they are in the map; a map's version is higher than that of any map of this
+ * cluster before, also of an earlier run of the server (versions are reserved in the store in stretches).
+ */
+import type { GroupId, NodeId } from "../base/ids.ts";
+import { toGroupId } from "../base/ids.ts";
+import { groupOfKey, keys } from "../metadata-store/keys.ts";
+import { decodeCounter, decodeGroup, encodeCounter, encodeGroup } from "../metadata-store/records.ts";
+import type { MetadataStore } from "../metadata-store/types.ts";
+import type { ClusterMap, ClusterNode, PlacementGroup } from "../protocol/types.ts";
+import type { Execution } from "./execution.ts";
+import { planGroups } from "./placement.ts";
+
+export interface ClusterMaps {
+  /** Reads the groups and reserves versions; resolves when that is durable. */
+  load(): Promise<void>;
+  /** The map as it is now. The same object until something changes. */
+  current(): ClusterMap;
+  readonly version: number;
+  readonly groups: readonly PlacementGroup[];
+  group(id: GroupId): PlacementGroup | undefined;
+  /** A node came up, went down, moved or joined. */
+  changed(): void;
+  /** Creates the groups that these nodes still lack; resolves when they are durable and in the map. */
+  extend(members: readonly NodeId[]): Promise<void>;
+}
+
+const versionKey = keys.config("mapVersion");
+const versionsReserved = 2 ** 20;
+
+export function createClusterMaps(parts: {
+  store: MetadataStore;
+  execution: Execution;
+  replicas: number;
+  /** The nodes as the map shows them. */
+  nodes: () => readonly ClusterNode[];
+  /** Called after every change. */
+  onChange: () => void;
+}): ClusterMaps {
+  const { store, execution, replicas } = parts;
+  const groups: PlacementGroup[] = [];
+  const byId = new Map<GroupId, PlacementGroup>();
+  let version = 0;
+  let reservedBelow = 0;
+  let map: ClusterMap | undefined;
+  let extending: Promise<void> = Promise.resolve();
+
+  async function reserve(): Promise<void> {
+    const from = version;
+    reservedBelow = from + versionsReserved;
+    await execution.change((transaction) => {
+      transaction.put(versionKey, encodeCounter(reservedBelow));
+    });
+  }
+
+  function changed(): void {
+    version++;
+    map = undefined;
+    parts.onChange();
+  }
+
+  function add(group: PlacementGroup): void {
+    groups.push(group);
+    byId.set(group.group, group);
+  }
+
+  async function extendNow(members: readonly NodeId[]): Promise<void> {
+    const planned = planGroups(
+      groups.map(({ nodes }) => nodes),
+      members,
+      replicas,
+    );
+    if (planned.length === 0) return;
+    const first = groups.reduce((next, { group }) => Math.max(next, group + 1), 0);
+    const added = planned.map((nodes, index) => ({ group: toGroupId(first + index), epoch: 1, nodes }));
+    for (let at = 0; at < added.length; at += groupsPerBatch) {
+      const batch = added.slice(at, at + groupsPerBatch);
+      await execution.change((transaction) => {
+        for (const { group, epoch, nodes } of batch) {
+          transaction.put(keys.group(group), encodeGroup({ epoch, nodes, nextNumber: 1 }));
+        }
+      });
+      batch.forEach(add);
+    }
+    changed();
+  }
+
+  return {
+    get version() {
+      return version;
+    },
+    groups,
+    group: (id) => byId.get(id),
+    changed,
+
+    async load() {
+      for (const [key, value] of store.range({ gte: "g", lt: "h" })) {
+        const { epoch, nodes } = decodeGroup(value);
+        add({ group: groupOfKey(key), epoch, nodes: [...nodes] });
+      }
+      const reserved = store.get(versionKey);
+      version = reserved === undefined ? 1 : decodeCounter(reserved);
+      await reserve();
+    },
+
+    current() {
+      map ??= { version, replicas, nodes: [...parts.nodes()], groups: [...groups] };
+      return map;
+    },
+
+    extend(members) {
+      const mine = extending.then(() => extendNow(members));
+      extending = mine.catch(() => undefined);
+      return mine;
+    },
+  };
+}
+
+/** A batch stays well within a transaction's bounds. */
+const groupsPerBatch = 1_024;

@@ -1,0 +1,111 @@
+/**
+ * The lock calls of sessions: asks the table, waits, and holds newcomers back after a restart.
+ *
+ * The table lives in memory: after a restart each session sets its locks again when it resumes. Until every session
+ * that was there before has resumed or ended, a session that was not there before waits with its locks: somebody
+ * else's may be coming back.
+ */
+import { FsError } from "../base/errno.ts";
+import type { Ino } from "../base/ids.ts";
+import type { Lock } from "../protocol/types.ts";
+import { createLockTable, type LockTable } from "./locks.ts";
+import type { Session } from "./types.ts";
+
+export interface LockService {
+  /** The first lock in the way, or null. */
+  getLock(session: Session, ino: Ino, lock: Lock): Lock | null;
+  /** Takes or releases; resolves when granted. EAGAIN, EDEADLK, ENOLCK, EINVAL; the signal's reason when given up. */
+  setLock(
+    session: Session,
+    request: { readonly ino: Ino; readonly lock: Lock; readonly wait: boolean },
+    signal: () => AbortSignal,
+  ): void | Promise<void>;
+  releaseLocks(
+    session: Session,
+    request: { readonly ino: Ino; readonly owner: bigint; readonly kind: Lock["kind"] },
+  ): void;
+  sessionEnded(session: Session): void;
+  /** The sessions of before the restart are complete: whoever waits may go on. */
+  graceEnded(): void;
+  readonly statistics: LockTable["statistics"];
+}
+
+const lockEndMax = 2n ** 63n - 1n;
+
+/** @param inGrace whether sessions of before the restart are still missing */
+export function createLockService(inGrace: (session: Session) => boolean): LockService {
+  const table = createLockTable();
+  const heldBack = new Set<() => void>();
+
+  function setLock(
+    session: Session,
+    request: { readonly ino: Ino; readonly lock: Lock; readonly wait: boolean },
+    signal: () => AbortSignal,
+  ): void | Promise<void> {
+    const { ino, lock, wait } = request;
+    if (lock.start > lock.end || lock.end > lockEndMax) throw new FsError("EINVAL", "not a range of bytes");
+    if (session.ended) throw new FsError("ESTALE", `session ${session.id} has ended`);
+    if (lock.type !== "unlock" && inGrace(session)) {
+      return graceOver(signal()).then(() => setLock(session, request, signal));
+    }
+    if (table.take(ino, session.id, lock)) return;
+    if (!wait) throw new FsError("EAGAIN", `inode ${String(ino)}: locked by another`);
+    return granted(session, ino, lock, signal());
+  }
+
+  function granted(session: Session, ino: Ino, lock: Lock, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) {
+        reject(signal.reason as Error);
+        return;
+      }
+      const giveUp = (): void => {
+        table.cancel(waiter);
+        reject(signal.reason as Error);
+      };
+      const waiter = table.wait(ino, session.id, lock, () => {
+        signal.removeEventListener("abort", giveUp);
+        resolve();
+      });
+      signal.addEventListener("abort", giveUp, { once: true });
+    });
+  }
+
+  function graceOver(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) {
+        reject(signal.reason as Error);
+        return;
+      }
+      const goOn = (): void => {
+        signal.removeEventListener("abort", giveUp);
+        resolve();
+      };
+      const giveUp = (): void => {
+        heldBack.delete(goOn);
+        reject(signal.reason as Error);
+      };
+      heldBack.add(goOn);
+      signal.addEventListener("abort", giveUp, { once: true });
+    });
+  }
+
+  return {
+    getLock: (session, ino, lock) => table.conflict(ino, session.id, lock) ?? null,
+    setLock,
+    releaseLocks: (session, { ino, owner, kind }) => {
+      table.release(ino, session.id, owner, kind);
+    },
+    sessionEnded: (session) => {
+      table.releaseSession(session.id);
+    },
+    graceEnded() {
+      const all = [...heldBack];
+      heldBack.clear();
+      for (const goOn of all) goOn();
+    },
+    get statistics() {
+      return table.statistics;
+    },
+  };
+}

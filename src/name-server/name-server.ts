@@ -1,0 +1,191 @@
+/**
+ * The name server: puts its parts together, and owns what runs by itself (ticks, background work, connections).
+ *
+ * Everything happens in one thread in one order. The store belongs to the caller, who also watches `store.failed`:
+ * then nothing is answered any more and the process has to end.
+ */
+import { FsError } from "../base/errno.ts";
+import type { ClusterId, GroupId, SessionId } from "../base/ids.ts";
+import { limits } from "../base/limits.ts";
+import { keys } from "../metadata-store/keys.ts";
+import { decodeGroup } from "../metadata-store/records.ts";
+import { createAdmission } from "./admission.ts";
+import { createAllocation } from "./allocation.ts";
+import { createBackground } from "./background.ts";
+import { departedSessions, releaseBelongings } from "./belongings.ts";
+import { createCapacity } from "./capacity.ts";
+import { initialiseCluster } from "./cluster.ts";
+import { createClusterMaps } from "./cluster-map.ts";
+import { createExecution } from "./execution.ts";
+import { createHandlers } from "./handlers.ts";
+import { createListeningTime } from "./listening.ts";
+import { createLockService } from "./lock-service.ts";
+import { createMapPushes } from "./map-pushes.ts";
+import { Allocator, releaseOrphan } from "./namespace/index.ts";
+import { createNodes } from "./nodes.ts";
+import { contextMaker } from "./operation-context.ts";
+import { createOrphanQuestions } from "./orphan-questions.ts";
+import { createReclaim } from "./reclaim.ts";
+import { createReplies } from "./replies.ts";
+import { createServiceHandlers } from "./service-handlers.ts";
+import { createSessions } from "./sessions.ts";
+import { describeStatus } from "./status.ts";
+import type { NameServer, NameServerParts, RemotePeer, Session } from "./types.ts";
+
+/** For whom the server's own changes are made. */
+const nobody = "0000000000000000" as SessionId;
+/** The server's own disk is looked at every so many ticks. */
+const ticksPerProbe = 10;
+
+export function createNameServer({ store, clock, random, log, options, space }: NameServerParts): NameServer {
+  const { replicas } = options;
+  const startedAt = clock.monotonicMillis();
+  const peers = new Set<RemotePeer>();
+  const background = createBackground(log);
+  let cluster: ClusterId | undefined;
+  let ticks = 0;
+
+  const listening = createListeningTime(clock);
+  const execution = createExecution(store);
+  const replies = createReplies(store, execution, log);
+  const sessions = createSessions({
+    ...{ store, execution, clock, random, log, listening },
+    ttlMillis: options.sessionTtlMillis ?? limits.sessionTtlMillis,
+    events: { onEnded, onHeardOf },
+  });
+  const admission = createAdmission({ sessions, clock, listening, log });
+  const locks = createLockService((session) => sessions.awaitsOthers && !session.beforeStart);
+  const nodes = createNodes({
+    ...{ store, execution, listening, log, cluster: knownCluster },
+    nowNanos: () => clock.wallNanos(),
+    downMillis: options.nodeDownMillis ?? limits.nodeDownMillis,
+    nextNumber: (group: GroupId) => {
+      const record = store.get(keys.group(group));
+      return record === undefined ? undefined : decodeGroup(record).nextNumber;
+    },
+    events: {
+      onChange: () => {
+        maps.changed();
+      },
+      onRegistered: () => {
+        reclaim.nodeRegistered();
+        return maps.extend(nodes.members);
+      },
+    },
+  });
+  const maps = createClusterMaps({
+    ...{ store, execution, replicas },
+    nodes: () =>
+      nodes.all().map(({ id, record, state }) => ({ id, address: { host: record.host, port: record.port }, state })),
+    onChange: () => {
+      capacity.refresh();
+      pushes.changed();
+    },
+  });
+  const capacity = createCapacity({ nodes, replicas, disk: space, reserveBytes: options.reserveBytes, log });
+  const pushes = createMapPushes({ clock, sessions, current: () => maps.current() });
+  const allocation = createAllocation({ nodes, maps, random, replicas });
+  const makeContext = contextMaker({ store, clock, allocator: new Allocator(store), sessions, capacity });
+  const reclaim = createReclaim({
+    ...{ store, execution, clock, log, nodes, maps },
+    makeContext: (transaction) => makeContext(transaction, nobody),
+    graceMillis: options.reclaimGraceMillis ?? limits.reclaimGraceMillis,
+  });
+  const orphans = createOrphanQuestions({
+    ...{ store, sessions, clock, log },
+    release: (session, inos) =>
+      execution.change((transaction) => {
+        const context = makeContext(transaction, session.id);
+        for (const ino of inos) {
+          if (transaction.keys > limits.transactionKeysMax / 2) context.checkpoint();
+          releaseOrphan(context, ino, session.id);
+        }
+      }),
+  });
+  const status = (): ReturnType<NameServer["status"]> =>
+    describeStatus({
+      ...{ store, sessions, nodes, maps, allocation, capacity, reclaim, listening, replicas },
+      cluster: knownCluster(),
+      version: options.version,
+      uptimeMillis: clock.monotonicMillis() - startedAt,
+    });
+  const service = createServiceHandlers({
+    ...{ store, clock, log, execution, sessions, admission, orphans, replies, nodes, maps, allocation, capacity },
+    ...{ reclaim, status, cluster: knownCluster },
+  });
+  const handlers = createHandlers({ sessions, execution, replies, orphans, locks, makeContext, service });
+
+  function knownCluster(): ClusterId {
+    if (cluster === undefined) throw new FsError("EAGAIN", "the name server has not started yet");
+    return cluster;
+  }
+
+  function onEnded(session: Session): void {
+    locks.sessionEnded(session);
+    replies.forget(session.id);
+    orphans.sessionEnded(session);
+    admission.sessionEnded();
+    background.run("release what a session left", () =>
+      releaseBelongings({ execution, makeContext, background }, session.id),
+    );
+  }
+
+  function onHeardOf(): void {
+    if (!sessions.awaitsOthers) locks.graceEnded();
+  }
+
+  function onTick(): void {
+    sessions.tick();
+    nodes.tick();
+    capacity.refresh();
+    reclaim.tick();
+    if (ticks++ % ticksPerProbe === 0) background.run("look at the free space", () => capacity.probe());
+  }
+
+  return {
+    handlers,
+    status,
+    get cluster() {
+      return knownCluster();
+    },
+
+    connected(peer) {
+      peers.add(peer);
+      void peer.closed.then(() => {
+        peers.delete(peer);
+        sessions.disconnected(peer);
+        nodes.disconnected(peer);
+      });
+    },
+
+    async start() {
+      cluster = await initialiseCluster({ store, execution, clock, random, log });
+      sessions.load();
+      nodes.load();
+      await maps.load();
+      await capacity.probe();
+      capacity.refresh();
+      for (const departed of departedSessions(store, (session) => sessions.get(session) !== undefined)) {
+        await releaseBelongings({ execution, makeContext, background }, departed);
+      }
+      listening.start({
+        onTick,
+        onStall(millis) {
+          log.warn(
+            { millis: Math.round(millis) },
+            "the name server stood still: nobody's silence counts for that time",
+          );
+        },
+      });
+      log.info({ cluster, epoch: store.epoch, sessions: sessions.all().length }, "the name server has started");
+    },
+
+    async close() {
+      listening.close();
+      pushes.close();
+      orphans.close();
+      for (const peer of peers) peer.close("the name server stops");
+      await Promise.all([background.close(), reclaim.close()]);
+    },
+  };
+}

@@ -1,0 +1,237 @@
+/**
+ * The storage nodes: who belongs to the cluster, who is up, and what space they have.
+ *
+ * Invariants: a node's record is committed before the node is answered; a node is "up" only while it speaks over a
+ * connection of its own (or has just lost it); silence counts only while this server was listening.
+ */
+import { FsError } from "../base/errno.ts";
+import type { ClusterId, GroupId, NodeId } from "../base/ids.ts";
+import { limits } from "../base/limits.ts";
+import type { Log } from "../base/log.ts";
+import { keys, nodeOfKey } from "../metadata-store/keys.ts";
+import { decodeNode, encodeNode, type NodeRecord } from "../metadata-store/records.ts";
+import type { MetadataStore } from "../metadata-store/types.ts";
+import type { NameServerMethods } from "../protocol/name-server.ts";
+import type { RequestOf } from "../rpc/types.ts";
+import type { Execution } from "./execution.ts";
+import type { ListeningTime } from "./listening.ts";
+import type { RemotePeer } from "./types.ts";
+
+export interface StorageNode {
+  readonly id: NodeId;
+  record: NodeRecord;
+  state: "up" | "down";
+  peer: RemotePeer | undefined;
+  /** Listening time of its last message, and of the loss of its connection. */
+  heardAt: number;
+  lostAt: number;
+  /** As it told last. */
+  usedBytes: number;
+  freeBytes: number;
+  blocks: number;
+}
+
+export interface NodeEvents {
+  /** Something that the cluster map shows has changed. */
+  onChange(): void;
+  /** A node has registered, and its record is durable: there may be groups to create. */
+  onRegistered(): Promise<void>;
+}
+
+type Registration = RequestOf<NameServerMethods, "registerNode">;
+
+export interface Nodes {
+  load(): void;
+  all(): readonly StorageNode[];
+  get(id: NodeId): StorageNode | undefined;
+  /** Resolves when it is committed. EPERM: the node belongs to another cluster, or knows of blocks that were never given. */
+  register(peer: RemotePeer, request: Registration): Promise<void>;
+  /** ENOTCONN: not registered on this connection. */
+  heartbeat(peer: RemotePeer, request: RequestOf<NameServerMethods, "nodeHeartbeat">): void;
+  disconnected(peer: RemotePeer): void;
+  /** Takes nodes down that have been silent for too long. */
+  tick(): void;
+  /** Somebody could not reach it or found it full: asks it, and takes it down if it does not answer. */
+  check(node: StorageNode): Promise<void>;
+  readonly members: readonly NodeId[];
+}
+
+/** A node whose connection broke has so long to come back before it counts as down: a restart takes less. */
+const reconnectMillis = limits.nodeHeartbeatMillis;
+/** How long a node that somebody complained about may take to answer. */
+const checkMillis = 2_000;
+
+export function createNodes(parts: {
+  store: MetadataStore;
+  execution: Execution;
+  listening: ListeningTime;
+  log: Log;
+  cluster: () => ClusterId;
+  nowNanos: () => bigint;
+  downMillis: number;
+  /** The next block number of a group, or undefined: unknown group. */
+  nextNumber: (group: GroupId) => number | undefined;
+  events: NodeEvents;
+}): Nodes {
+  const { store, execution, listening, log, events } = parts;
+  const nodes = new Map<NodeId, StorageNode>();
+  const byPeer = new Map<RemotePeer, StorageNode>();
+  const checks = new Map<NodeId, Promise<void>>();
+
+  function add(id: NodeId, record: NodeRecord): StorageNode {
+    const node: StorageNode = {
+      id,
+      record,
+      state: "down",
+      peer: undefined,
+      heardAt: listening.now(),
+      lostAt: listening.now(),
+      usedBytes: 0,
+      freeBytes: 0,
+      blocks: 0,
+    };
+    nodes.set(id, node);
+    return node;
+  }
+
+  function bind(node: StorageNode, peer: RemotePeer): void {
+    const old = node.peer;
+    node.peer = peer;
+    node.heardAt = listening.now();
+    byPeer.set(peer, node);
+    if (old === undefined || old === peer) return;
+    byPeer.delete(old);
+    old.close("the storage node registered over another connection");
+  }
+
+  function takeDown(node: StorageNode, reason: string): void {
+    if (node.state === "down") return;
+    node.state = "down";
+    log.warn({ node: node.id, address: addressText(node.record), reason }, "a storage node is down");
+    events.onChange();
+  }
+
+  function comeUp(node: StorageNode): void {
+    if (node.state === "up") return;
+    node.state = "up";
+    log.info({ node: node.id, address: addressText(node.record) }, "a storage node is up");
+    events.onChange();
+  }
+
+  /** A node that holds numbers which this store has never given shows that the store is an old one. */
+  function checkHistory({ node, greatest }: Registration): void {
+    for (const { group, number } of greatest) {
+      const next = parts.nextNumber(group);
+      if (next !== undefined && number < next) continue;
+      log.error({ node, group, number, next }, "a storage node is ahead of the metadata store: is it an old copy?");
+      throw new FsError(
+        "EPERM",
+        `node ${node} holds block ${String(group)}/${String(number)}, which this name server never gave: its metadata ` +
+          "is older than the cluster's; start it with the newest copy of its folder",
+      );
+    }
+  }
+
+  async function checkNow(node: StorageNode): Promise<void> {
+    const { peer } = node;
+    if (peer === undefined) {
+      takeDown(node, "not connected, and reported as unreachable");
+      return;
+    }
+    try {
+      const { reply } = await peer.call("nodeStatus", {}, { deadlineMillis: checkMillis });
+      node.heardAt = listening.now();
+      node.usedBytes = reply.usedBytes;
+      node.freeBytes = reply.freeBytes;
+      node.blocks = reply.blocks;
+    } catch (error) {
+      if (node.peer === peer) takeDown(node, `does not answer: ${String(error)}`);
+    }
+  }
+
+  return {
+    all: () => [...nodes.values()],
+    get: (id) => nodes.get(id),
+    get members() {
+      return [...nodes.values()].filter(({ record }) => record.state === "member").map(({ id }) => id);
+    },
+
+    load() {
+      for (const [key, value] of store.range({ gte: "N", lt: "O" })) add(nodeOfKey(key), decodeNode(value));
+    },
+
+    async register(peer, request) {
+      if (request.cluster !== null && request.cluster !== parts.cluster()) {
+        log.error({ node: request.node, cluster: request.cluster }, "refused a storage node of another cluster");
+        throw new FsError(
+          "EPERM",
+          `node ${request.node} belongs to cluster ${request.cluster}, not ${parts.cluster()}`,
+        );
+      }
+      checkHistory(request);
+      const known = nodes.get(request.node);
+      const record: NodeRecord = {
+        state: known?.record.state ?? "member",
+        host: request.address.host,
+        port: request.address.port,
+        capacityBytes: request.capacityBytes,
+        joined: known?.record.joined ?? parts.nowNanos(),
+      };
+      const node = known ?? add(request.node, record);
+      const moved = addressText(record) !== addressText(node.record);
+      if (known === undefined || moved || record.capacityBytes !== node.record.capacityBytes) {
+        await execution.change((transaction) => {
+          transaction.put(keys.node(request.node), encodeNode(record));
+        });
+        node.record = record;
+      }
+      if (!peer.isOpen) throw new FsError("ECONNRESET", "the storage node's connection broke while it registered");
+      bind(node, peer);
+      node.usedBytes = request.usedBytes;
+      node.freeBytes = request.freeBytes;
+      if (node.state === "up" && moved) events.onChange();
+      comeUp(node);
+      await events.onRegistered();
+    },
+
+    heartbeat(peer, request) {
+      const node = byPeer.get(peer);
+      if (node === undefined) throw new FsError("ENOTCONN", "no storage node on this connection: register first");
+      node.heardAt = listening.now();
+      node.usedBytes = request.usedBytes;
+      node.freeBytes = request.freeBytes;
+      node.blocks = request.blocks;
+      comeUp(node);
+    },
+
+    disconnected(peer) {
+      const node = byPeer.get(peer);
+      if (node === undefined) return;
+      byPeer.delete(peer);
+      node.peer = undefined;
+      node.lostAt = listening.now();
+    },
+
+    tick() {
+      const now = listening.now();
+      for (const node of nodes.values()) {
+        if (node.state === "down") continue;
+        if (now - node.heardAt > parts.downMillis) takeDown(node, "silent");
+        else if (node.peer === undefined && now - node.lostAt > reconnectMillis) takeDown(node, "connection lost");
+      }
+    },
+
+    check(node) {
+      let running = checks.get(node.id);
+      if (running === undefined) {
+        running = checkNow(node).finally(() => checks.delete(node.id));
+        checks.set(node.id, running);
+      }
+      return running;
+    },
+  };
+}
+
+export function addressText({ host, port }: { host: string; port: number }): string {
+  return `${host}:${String(port)}`;
+}

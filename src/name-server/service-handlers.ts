@@ -1,0 +1,139 @@
+/** The methods that are about the cluster and not about files: sessions, blocks and nodes, status. */
+import { FsError } from "../base/errno.ts";
+import type { Clock } from "../base/clock.ts";
+import type { ClusterId, NodeId } from "../base/ids.ts";
+import { limits } from "../base/limits.ts";
+import type { Log } from "../base/log.ts";
+import type { MetadataStore } from "../metadata-store/types.ts";
+import type { NameServerMethods, StatusReply } from "../protocol/name-server.ts";
+import type { BlockRange } from "../protocol/types.ts";
+import type { ReplyOf } from "../rpc/types.ts";
+import type { Admission } from "./admission.ts";
+import type { Allocation } from "./allocation.ts";
+import type { Capacity } from "./capacity.ts";
+import type { ClusterMaps } from "./cluster-map.ts";
+import type { Execution } from "./execution.ts";
+import { requireRole, type ServiceHandlers } from "./handlers.ts";
+import type { Nodes } from "./nodes.ts";
+import type { OrphanQuestions } from "./orphan-questions.ts";
+import type { Reclaim } from "./reclaim.ts";
+import type { Replies } from "./replies.ts";
+import type { Sessions } from "./sessions.ts";
+import type { Session } from "./types.ts";
+
+export function createServiceHandlers(parts: {
+  store: MetadataStore;
+  clock: Clock;
+  log: Log;
+  cluster: () => ClusterId;
+  execution: Execution;
+  sessions: Sessions;
+  admission: Admission;
+  orphans: OrphanQuestions;
+  replies: Replies;
+  nodes: Nodes;
+  maps: ClusterMaps;
+  allocation: Allocation;
+  capacity: Capacity;
+  reclaim: Reclaim;
+  status: () => StatusReply;
+}): ServiceHandlers {
+  const { store, clock, log, execution, sessions, admission, orphans, replies, nodes, maps, allocation, capacity } =
+    parts;
+
+  function opened(session: Session, resumed: boolean): ReplyOf<NameServerMethods, "openSession"> {
+    return {
+      session: session.id,
+      resumed,
+      cluster: parts.cluster(),
+      ttlMillis: sessions.ttlMillis,
+      serverNanos: clock.wallNanos(),
+      caching: session.caching,
+      map: maps.current(),
+    };
+  }
+
+  /** Numbers in groups with space; without any, room is made first. Throws EAGAIN: no healthy group. */
+  function prepareSpace(avoid: readonly NodeId[]): Promise<void> | undefined {
+    const hasSpace = (): boolean => allocation.hasSpace(avoid);
+    return hasSpace() ? undefined : parts.reclaim.makeRoom(hasSpace);
+  }
+
+  return {
+    async openSession({ resume, clientName }, context) {
+      requireRole(context, "client");
+      const { peer } = context;
+      const own = sessions.find(peer);
+      if (own !== undefined && own.id !== resume) throw new FsError("EINVAL", "this connection has a session already");
+      const known = resume === undefined ? undefined : sessions.get(resume);
+      if (known !== undefined && !known.ended) {
+        sessions.resume(peer, known);
+        // Once the reply is on its way.
+        clock.after(0, () => {
+          orphans.resumed(known);
+        });
+        return execution.whenDurable(() => opened(known, true));
+      }
+      const session = await admission.admit(context.signal, (caching) => sessions.open(peer, clientName, caching));
+      if (!peer.isOpen) {
+        await sessions.end(session, "its connection broke while it was opened");
+        throw new FsError("ECONNRESET", "the connection broke while the session was opened");
+      }
+      return opened(session, false);
+    },
+
+    heartbeat(_request, { peer }) {
+      sessions.of(peer);
+      return { serverNanos: clock.wallNanos(), mapVersion: maps.version, bytesFree: capacity.space().bytesFree };
+    },
+
+    async closeSession(_request, { peer }) {
+      await sessions.end(sessions.of(peer), "closed by the client", { keepConnection: true });
+      return {};
+    },
+
+    clusterMap(_request, { peer }) {
+      sessions.of(peer);
+      return execution.whenDurable(() => ({ map: maps.current() }));
+    },
+
+    async allocateBlocks({ op, count, avoid }, { peer }) {
+      const session = sessions.changing(peer);
+      const { ranges } = await replies.once<{ ranges: BlockRange[] }>({
+        session,
+        method: "allocateBlocks",
+        op,
+        prepare: () => prepareSpace(avoid),
+        run: (transaction) => {
+          if (capacity.space().metadataFull)
+            throw new FsError("ENOSPC", "the name server's disk is down to its reserve");
+          return { ranges: allocation.allocate(transaction, { session: session.id, count, avoid }) };
+        },
+      });
+      return { ranges, map: maps.current() };
+    },
+
+    reportNode(report, { peer }) {
+      const session = sessions.of(peer);
+      const node = nodes.get(report.node);
+      if (node === undefined) throw new FsError("ENOENT", `there is no storage node ${report.node}`);
+      const { problem } = report;
+      log.warn({ node: node.id, problem, block: report.block, session: session.id }, "a client reports a storage node");
+      if (problem === "unreachable" || problem === "full") void nodes.check(node);
+      return {};
+    },
+
+    async registerNode(request, context) {
+      requireRole(context, "storage-node");
+      await nodes.register(context.peer, request);
+      return { cluster: parts.cluster(), epoch: store.epoch, heartbeatMillis: limits.nodeHeartbeatMillis };
+    },
+
+    nodeHeartbeat(request, { peer }) {
+      nodes.heartbeat(peer, request);
+      return {};
+    },
+
+    status: () => execution.whenDurable(() => ({ status: parts.status() })),
+  };
+}

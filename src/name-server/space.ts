@@ -1,0 +1,26 @@
+/** How much file content fits: pure arithmetic over the nodes' free bytes. */
+import { limits } from "../base/limits.ts";
+
+/** What a full block needs on a node's disk: its bytes and a header's page. */
+const blockFootprintBytes = limits.blockBytesMax + limits.checksumUnitBytes;
+
+/**
+ * The largest U with sum(min(free_i, U)) >= replicas * U: so many bytes can be stored `replicas` times on distinct nodes.
+ * With the nodes from the fullest-free down, U is bounded for each k < replicas by what all but the k largest share
+ * among the replicas - k copies that those k cannot hold.
+ */
+export function storableBytes(freeBytes: readonly number[], replicas: number): number {
+  const descending = [...freeBytes].sort((left, right) => right - left);
+  let rest = descending.reduce((sum, free) => sum + free, 0);
+  let storable = Infinity;
+  for (let k = 0; k < replicas; k++) {
+    storable = Math.min(storable, rest / (replicas - k));
+    rest -= descending[k] ?? 0;
+  }
+  return Math.max(0, Math.floor(storable));
+}
+
+/** The same in bytes of file content: less what the nodes keep beside each block. */
+export function contentBytes(freeBytes: readonly number[], replicas: number): number {
+  return Math.floor((storableBytes(freeBytes, replicas) * limits.blockBytesMax) / blockFootprintBytes);
+}

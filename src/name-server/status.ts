@@ -1,0 +1,104 @@
+/** The state of everything in words and numbers, for operators. */
+import { countOfInodes, Transaction } from "./namespace/index.ts";
+import type { MetadataStore } from "../metadata-store/types.ts";
+import type { StatusReply } from "../protocol/name-server.ts";
+import type { Allocation } from "./allocation.ts";
+import type { Capacity } from "./capacity.ts";
+import type { ClusterMaps } from "./cluster-map.ts";
+import type { ListeningTime } from "./listening.ts";
+import { addressText, type Nodes } from "./nodes.ts";
+import type { Reclaim } from "./reclaim.ts";
+import type { Sessions } from "./sessions.ts";
+
+export function describeStatus(parts: {
+  store: MetadataStore;
+  sessions: Sessions;
+  nodes: Nodes;
+  maps: ClusterMaps;
+  allocation: Allocation;
+  capacity: Capacity;
+  reclaim: Reclaim;
+  listening: ListeningTime;
+  cluster: string;
+  version: string;
+  replicas: number;
+  uptimeMillis: number;
+}): StatusReply {
+  const { store, sessions, nodes, maps, capacity, reclaim, listening } = parts;
+  const now = listening.now();
+  const all = nodes.all();
+  const sum = (of: (node: (typeof all)[number]) => number): number => all.reduce((total, node) => total + of(node), 0);
+  return {
+    cluster: parts.cluster,
+    version: parts.version,
+    epoch: store.epoch,
+    replicas: parts.replicas,
+    uptimeSeconds: Math.floor(parts.uptimeMillis / 1000),
+    capacity: {
+      totalBytes: sum(({ record }) => record.capacityBytes),
+      usedBytes: sum(({ usedBytes }) => usedBytes),
+      freeBytes: sum(({ freeBytes }) => freeBytes),
+      availableBytes: capacity.space().bytesFree,
+    },
+    files: countOfInodes(new Transaction(store)),
+    nodes: all.map((node) => ({
+      id: node.id,
+      address: addressText(node.record),
+      state: node.state,
+      capacityBytes: node.record.capacityBytes,
+      usedBytes: node.usedBytes,
+      freeBytes: node.freeBytes,
+      blocks: node.blocks,
+      silentMillis: Math.round(now - node.heardAt),
+    })),
+    groups: countGroups(maps, nodes),
+    sessions: sessions.all().map((session) => ({
+      id: session.id,
+      client: session.clientName,
+      connected: session.peer !== undefined,
+      idleMillis: Math.round(now - session.heardAt),
+    })),
+    reclaim: { queuedBlocks: reclaim.queuedBlocks },
+    warnings: warnings(parts),
+  };
+}
+
+function countGroups(maps: ClusterMaps, nodes: Nodes): StatusReply["groups"] {
+  const groups = { healthy: 0, degraded: 0, lost: 0 };
+  for (const group of maps.groups) {
+    const up = group.nodes.filter((id) => nodes.get(id)?.state === "up").length;
+    if (up === group.nodes.length) groups.healthy++;
+    else if (up > 0) groups.degraded++;
+    else groups.lost++;
+  }
+  return groups;
+}
+
+function warnings(parts: {
+  nodes: Nodes;
+  maps: ClusterMaps;
+  allocation: Allocation;
+  capacity: Capacity;
+  sessions: Sessions;
+}): string[] {
+  const { nodes, maps, allocation, capacity, sessions } = parts;
+  const found: string[] = [];
+  const problem = allocation.problem();
+  if (problem !== undefined) found.push(problem);
+  for (const node of nodes.all()) {
+    if (node.state === "down") found.push(`storage node ${node.id} at ${addressText(node.record)} is down`);
+  }
+  const { degraded, lost } = countGroups(maps, nodes);
+  if (degraded > 0)
+    found.push(`${String(degraded)} of ${String(maps.groups.length)} groups miss a replica: they take no new blocks`);
+  if (lost > 0)
+    found.push(
+      `${String(lost)} of ${String(maps.groups.length)} groups have no node that is up: their blocks cannot be read`,
+    );
+  if (problem === undefined && !allocation.hasSpace([])) found.push("the storage nodes are full: block writes fail");
+  if (capacity.space().metadataFull) found.push("the name server's disk is down to its reserve: nothing may grow");
+  const awaited = sessions.all().filter((session) => session.awaited).length;
+  if (awaited > 0)
+    found.push(`${String(awaited)} clients from before the restart have not come back yet: new locks wait for them`);
+  return found;
+}

@@ -1,0 +1,80 @@
+/** What the parts of the name server share. `name-server.ts` puts them together. */
+import type { Clock } from "../base/clock.ts";
+import type { Disk } from "../base/disk.ts";
+import type { Nanos } from "../base/attributes.ts";
+import type { ClusterId, SessionId } from "../base/ids.ts";
+import type { Log } from "../base/log.ts";
+import type { Random } from "../base/random.ts";
+import type { MetadataStore } from "../metadata-store/types.ts";
+import {
+  clientMethods,
+  storageNodeMethods,
+  type ClientMethods,
+  type NameServerMethods,
+  type StatusReply,
+  type StorageNodeMethods,
+} from "../protocol/name-server.ts";
+import type { Handlers, Peer } from "../rpc/types.ts";
+
+/** What the other end of a connection to the name server may answer: a client's methods or a storage node's. */
+export type PeerMethods = ClientMethods & StorageNodeMethods;
+export const peerMethods: PeerMethods = { ...clientMethods, ...storageNodeMethods };
+export type RemotePeer = Peer<PeerMethods>;
+
+export interface NameServerOptions {
+  /** Copies of every block. */
+  readonly replicas: number;
+  /** Shown by status. */
+  readonly version: string;
+  /** Free space below which the metadata store takes nothing new; default: 5 % of the disk, at least the limit's. */
+  readonly reserveBytes?: number;
+  /** Defaults: `limits`. */
+  readonly sessionTtlMillis?: number;
+  readonly nodeDownMillis?: number;
+  readonly reclaimGraceMillis?: number;
+}
+
+export interface NameServerParts {
+  readonly store: MetadataStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly options: NameServerOptions;
+  /** Tells how full the metadata store's own disk is; absent: it is never full. */
+  readonly space?: Disk["space"];
+}
+
+export interface NameServer {
+  /** The method table of the rpc server (`ownTable: nameServerMethods`, `remoteTable: peerMethods`). */
+  readonly handlers: Handlers<NameServerMethods, PeerMethods>;
+  /** To be called for every peer before its first request (`onPeer`). */
+  connected(peer: RemotePeer): void;
+  /** Reads and initialises the store. Nothing is answered before it has resolved. */
+  start(): Promise<void>;
+  /** Stops timers and background work, closes the peers. The store stays open: it belongs to the caller. */
+  close(): Promise<void>;
+  status(): StatusReply;
+  /** Known once started. */
+  readonly cluster: ClusterId;
+}
+
+/** One mounted client. It lives on when its connection breaks, until its time to live has passed in silence. */
+export interface Session {
+  readonly id: SessionId;
+  readonly clientName: string;
+  readonly opened: Nanos;
+  /** The connection that speaks for it now. */
+  peer: RemotePeer | undefined;
+  /** When it last spoke, in listening time. */
+  heardAt: number;
+  /** When it last asked for a change, in listening time: a sign that a flush makes progress. */
+  changedAt: number;
+  /** It was there before this server started. */
+  readonly beforeStart: boolean;
+  /** And it has not spoken since: it may hold locks that the server forgot. */
+  awaited: boolean;
+  /** Whether it may cache, as far as the server knows: false only once it has said so. */
+  caching: boolean;
+  /** Ended sessions do nothing any more; the object stays in the hands of requests that are under way. */
+  ended: boolean;
+}
