@@ -1,0 +1,155 @@
+/** The content of all files of one client: see Contents in types.ts. Constructs and shares what they have in common. */
+import { assert } from "../base/assert.ts";
+import { FsError } from "../base/errno.ts";
+import type { Ino } from "../base/ids.ts";
+import { BlockCache } from "./block-cache.ts";
+import { BlockSlots } from "./block-slots.ts";
+import { ChunkMemory } from "./chunk-memory.ts";
+import { Compactor } from "./compactor.ts";
+import type { ContentContext, ContentOptions } from "./content-context.ts";
+import { CachedFile, type ContentHost } from "./file-content.ts";
+import { asError } from "./flush-errors.ts";
+import { Flusher } from "./flusher.ts";
+import { LayoutBudget } from "./layout-budget.ts";
+import type { Contents } from "./types.ts";
+
+const blocksAtOnceMax = 8;
+const chunkBytesMax = 1024 * 1024;
+/** Files that are flushed or asked for at once when all of them are. */
+const filesAtOnceMax = 16;
+
+/** Caching is off until `setCaching(true)`. */
+export function createContents(options: ContentOptions): Contents {
+  const { limits, clock, log } = options;
+  const memory = new ChunkMemory({
+    bytesMax: limits.clientDirtyBytesMax,
+    chunkBytesMax: Math.min(chunkBytesMax, limits.blockBytesMax),
+  });
+  const layouts = new LayoutBudget(Math.floor(limits.clientCleanBytesMax / 4));
+  const blocks = new BlockCache(options.reader, limits.clientCleanBytesMax - layouts.bytesMax);
+  const context: ContentContext = { ...options, memory, layouts, blocks, slots: new BlockSlots(blocksAtOnceMax) };
+  const flusher = new Flusher({ clock, log, memory, ageMillis: limits.clientDirtyAgeMillis });
+  const compactor = new Compactor(context);
+  const files = new Map<Ino, CachedFile>();
+  let isCaching = false;
+
+  const host: ContentHost = {
+    get isCaching() {
+      return isCaching;
+    },
+    dirtied: (file) => {
+      flusher.dirtied(file);
+    },
+    flushFailed: (file, error) => {
+      flusher.failed(file, error);
+    },
+    flushSoon: (file) => {
+      flusher.soon(file);
+    },
+    written: () => {
+      if (memory.isScarce) flusher.relieve();
+    },
+    released: () => {
+      flusher.released();
+    },
+    committed: (file, extents) => {
+      if (isCaching) compactor.committed(file, extents);
+    },
+  };
+
+  async function stopCaching(): Promise<void> {
+    isCaching = false;
+    for (const file of files.values()) file.layout.forget();
+    await eachOf(files.values(), async (file) => {
+      try {
+        await file.flush();
+      } catch (error) {
+        // Nothing may stay here that others cannot see, and it cannot be sent.
+        if (file.isDirty) file.lose(asError(error));
+      }
+    });
+  }
+
+  async function startCaching(): Promise<void> {
+    await eachOf(files.values(), async (file) => {
+      try {
+        await file.refresh();
+      } catch (error) {
+        log.debug({ ino: file.ino, error }, "the size of a file could not be asked for");
+      }
+    });
+    for (const file of files.values()) file.layout.forget();
+    isCaching = true;
+  }
+
+  return {
+    open(owner, attributes) {
+      const known = files.get(owner.ino);
+      if (known !== undefined) return known;
+      const file = new CachedFile(context, host, owner, attributes);
+      files.set(owner.ino, file);
+      return file;
+    },
+    close(ino) {
+      const file = files.get(ino);
+      if (file === undefined) return;
+      assert(!file.isDirty, `the content of inode ${String(ino)} was closed with unwritten data`);
+      files.delete(ino);
+      flusher.forget(file);
+      compactor.forget(file);
+      file.close();
+    },
+    async flushAll() {
+      let first: Error | undefined;
+      await eachOf(files.values(), async (file) => {
+        try {
+          await file.flush();
+        } catch (error) {
+          first ??= asError(error);
+        }
+      });
+      if (first !== undefined) throw first;
+    },
+    setCaching: (allowed) => (allowed ? startCaching() : stopCaching()),
+    sessionLost() {
+      const error = new FsError("EIO", "the session was lost, and with it what was not written yet");
+      for (const file of files.values()) {
+        flusher.forget(file);
+        compactor.forget(file);
+        file.lose(error);
+      }
+    },
+    statistics: {
+      get dirtyBytes() {
+        return memory.heldBytes;
+      },
+      get cleanBytes() {
+        return blocks.bytes + layouts.bytes;
+      },
+    },
+    async shutdown() {
+      await eachOf(files.values(), async (file) => {
+        try {
+          await file.flush();
+        } catch (error) {
+          log.error({ ino: file.ino, error }, "unwritten data is lost: it could not be flushed at the end");
+          file.lose(asError(error));
+        }
+      });
+      flusher.close();
+      memory.refuseWaiters(new FsError("EIO", "shutting down"));
+      await compactor.close();
+      for (const file of files.values()) file.close();
+      blocks.clear();
+    },
+  };
+}
+
+/** Runs over all items as they are now, some at once. `run` does not reject. */
+async function eachOf<T>(items: Iterable<T>, run: (item: T) => Promise<void>): Promise<void> {
+  const waiting = [...items];
+  const worker = async (): Promise<void> => {
+    for (let item = waiting.pop(); item !== undefined; item = waiting.pop()) await run(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(filesAtOnceMax, waiting.length) }, worker));
+}

@@ -1,0 +1,311 @@
+/**
+ * One regular file in use: see FileContent in types.ts. Ties together what is unwritten (WriteBuffer), what is known of
+ * its extents (Layout) and reading (FileReader).
+ *
+ * Invariants: the size is the server's, or the end of unwritten data if that is more; while caching is off no extents
+ * are remembered and a write has been committed when it resolves; nothing is written while a change runs.
+ */
+import type { Attributes, Nanos } from "../base/attributes.ts";
+import { FsError } from "../base/errno.ts";
+import type { Ino } from "../base/ids.ts";
+import type { Extent } from "../protocol/types.ts";
+import type { WriteReply } from "./commit-queue.ts";
+import type { ContentContext } from "./content-context.ts";
+import { FileReader } from "./file-reader.ts";
+import { FreshExtents } from "./fresh-extents.ts";
+import { Gate } from "./gate.ts";
+import { LayoutBudget } from "./layout-budget.ts";
+import { Layout, type ExtentPage } from "./layout.ts";
+import { seekContent } from "./seek.ts";
+import type { ContentOwner, FileContent, ReadPieces } from "./types.ts";
+import { WriteBuffer, type WriteTerms } from "./write-buffer.ts";
+import { abortable } from "./abortable.ts";
+
+/** What a file asks of the whole: whether it may cache, and background work. */
+export interface ContentHost {
+  readonly isCaching: boolean;
+  dirtied(file: CachedFile): void;
+  flushFailed(file: CachedFile, error: Error): void;
+  flushSoon(file: CachedFile): void;
+  committed(file: CachedFile, extents: readonly Extent[]): void;
+  /** Something was written: memory may be scarce now. */
+  written(): void;
+  /** A change that held back background work has ended. */
+  released(): void;
+}
+
+export class CachedFile implements FileContent {
+  readonly ino: Ino;
+  readonly buffer: WriteBuffer;
+  readonly layout: Layout;
+  readonly #context: ContentContext;
+  readonly #host: ContentHost;
+  readonly #owner: ContentOwner;
+  readonly #reader: FileReader;
+  readonly #gate = new Gate();
+  /** Extents being asked for, that have to learn of commits. */
+  readonly #asking = new Set<{ committed(extents: readonly Extent[]): void }>();
+  #serverSize: number;
+  /** Rises with each commit and change, so that older replies are recognised. */
+  #sizeVersion = 0;
+
+  constructor(context: ContentContext, host: ContentHost, owner: ContentOwner, attributes: Attributes) {
+    this.ino = owner.ino;
+    this.#context = context;
+    this.#host = host;
+    this.#owner = owner;
+    this.#serverSize = attributes.size;
+    this.buffer = new WriteBuffer(context, owner.ino, {
+      fileBytes: () => this.size,
+      committed: (extents, reply) => {
+        this.#committed(extents, reply);
+      },
+      becameDirty: () => {
+        host.dirtied(this);
+      },
+      failed: (error) => {
+        host.flushFailed(this, error);
+      },
+      lost: (error) => {
+        owner.lost(error);
+      },
+    });
+    this.layout = this.#newLayout(context.layouts);
+    if (attributes.size === 0 && host.isCaching) this.layout.knowEmpty();
+    this.#reader = new FileReader(context, { ino: owner.ino, dirty: this.buffer.dirty, size: () => this.size });
+  }
+
+  get size(): number {
+    return Math.max(this.#serverSize, this.buffer.dirty.end);
+  }
+
+  get dirtyTime(): Nanos | undefined {
+    return this.buffer.time;
+  }
+
+  get isDirty(): boolean {
+    return this.buffer.isDirty;
+  }
+
+  /** A change runs: background work keeps away. */
+  get isHeld(): boolean {
+    return this.#gate.isClosed;
+  }
+
+  read(offset: number, length: number, signal?: AbortSignal): ReadPieces | Promise<ReadPieces> {
+    if (!this.#host.isCaching) return this.#readUncached(offset, length, signal);
+    return this.#reader.read(this.layout, offset, Math.min(offset + length, this.size), signal);
+  }
+
+  write(offset: number, content: Buffer, terms: WriteTerms): void | Promise<void> {
+    if (offset + content.length > this.#context.limits.fileBytesMax) {
+      throw new FsError("EFBIG", `inode ${String(this.ino)}: a write up to ${String(offset + content.length)}`);
+    }
+    if (content.length === 0) return undefined;
+    if (!this.#canTakeNow(content.length)) return this.#writeLater(() => offset, content, terms).then(() => undefined);
+    this.#put(offset, content, terms);
+    return undefined;
+  }
+
+  append(content: Buffer, terms: WriteTerms): number | Promise<number> {
+    const offset = this.size;
+    if (content.length === 0) return offset;
+    if (!this.#canTakeNow(content.length)) return this.#writeLater(undefined, content, terms);
+    this.#put(offset, content, terms);
+    return offset;
+  }
+
+  async flush(signal?: AbortSignal): Promise<void> {
+    if (this.#gate.isClosed) await abortable(this.#gate.opened(), signal);
+    await abortable(this.buffer.flush(), signal);
+  }
+
+  flushSoon(): void {
+    this.#host.flushSoon(this);
+  }
+
+  async change<T>(options: { discardFrom?: number; keepDirty?: boolean }, run: () => Promise<T>): Promise<T> {
+    try {
+      return await this.#changeAlone(options, run);
+    } finally {
+      this.#host.released();
+    }
+  }
+
+  #changeAlone<T>(options: { discardFrom?: number; keepDirty?: boolean }, run: () => Promise<T>): Promise<T> {
+    return this.#gate.whileClosed(async () => {
+      if (options.keepDirty === true) {
+        await this.buffer.arrived().catch(() => undefined); // what failed is kept, and sent again later
+        return run();
+      }
+      const { buffer } = this;
+      if (options.discardFrom !== undefined) buffer.dirty.cutOpen(options.discardFrom);
+      buffer.seal({ urgent: true });
+      try {
+        await buffer.arrived();
+      } catch (error) {
+        if (options.discardFrom !== undefined) buffer.dirty.cutOpen(options.discardFrom);
+        if (!buffer.dirty.isEmpty) throw error;
+      }
+      try {
+        return await run();
+      } finally {
+        this.layout.forget();
+      }
+    });
+  }
+
+  async seek(offset: number, whence: 3 | 4): Promise<number> {
+    const { blockBytesMax } = this.#context.limits;
+    const options = { dirty: this.buffer.dirty, size: () => this.size, stretchBytes: blockBytesMax };
+    if (this.#host.isCaching) return seekContent(offset, whence, { ...options, extents: this.layout });
+    const extents = this.#newLayout(new LayoutBudget(this.#context.layouts.bytesMax));
+    return this.#asked(extents, async () => {
+      await extents.ensure(offset, offset + 1);
+      return seekContent(offset, whence, { ...options, extents });
+    });
+  }
+
+  forgetDirtyTime(): void {
+    this.buffer.forgetTime();
+  }
+
+  serverSize(size: number): void {
+    if (this.#gate.isClosed) this.#sizeVersion++;
+    if (size === this.#serverSize) return;
+    // The reply of a commit on its way is newer than what was learned elsewhere before it.
+    if (!this.buffer.queue.isEmpty) return;
+    this.#sizeVersion++;
+    this.#serverSize = size;
+    this.layout.forget();
+  }
+
+  discard(): void {
+    this.buffer.drop(undefined, new FsError("ENOENT", `inode ${String(this.ino)} was removed`));
+  }
+
+  /** The session ended. */
+  lose(error: Error): void {
+    this.buffer.drop(error, error);
+    this.layout.forget();
+  }
+
+  /** Caching may be allowed again: learns the size that the file has by now. */
+  async refresh(): Promise<void> {
+    await this.#ask(0, 1);
+  }
+
+  close(): void {
+    this.#reader.close();
+    this.layout.forget();
+  }
+
+  #put(offset: number, content: Buffer, terms: WriteTerms): void {
+    this.buffer.put(offset, content, terms);
+    this.#host.written();
+  }
+
+  /** Without waiting for anything: see `write`. */
+  #canTakeNow(bytes: number): boolean {
+    return this.#host.isCaching && !this.#gate.isClosed && this.#context.memory.fits(bytes) && this.#hasSpaceFor(bytes);
+  }
+
+  /** Whether the cluster has room for what is dirty and this: if not, each write waits for its own success. */
+  #hasSpaceFor(bytes: number): boolean {
+    const { nameServer, memory } = this.#context;
+    return memory.inUseBytes + bytes <= nameServer.bytesFree;
+  }
+
+  /** Resolves with the offset; at the end of the file if `where` is undefined. */
+  async #writeLater(where: (() => number) | undefined, content: Buffer, terms: WriteTerms): Promise<number> {
+    for (;;) {
+      await this.#gate.opened();
+      const grant = await this.#context.memory.waitFor(content.length);
+      try {
+        if (this.#gate.isClosed) continue;
+        if (!this.#host.isCaching && where === undefined) {
+          const appended = this.#append(content, terms);
+          grant.release();
+          return await appended;
+        }
+        const offset = where?.() ?? this.size;
+        if (this.#host.isCaching && this.#hasSpaceFor(content.length)) this.#put(offset, content, terms);
+        else {
+          const written = this.buffer.writeThrough(offset, content, terms);
+          grant.release();
+          await written;
+        }
+        return offset;
+      } finally {
+        grant.release();
+      }
+    }
+  }
+
+  /** What is longer than a block goes in several steps, between which others may append. */
+  async #append(content: Buffer, terms: WriteTerms): Promise<number> {
+    const { blockBytesMax } = this.#context.limits;
+    const first = await this.buffer.append(content.subarray(0, blockBytesMax), terms);
+    for (let done = blockBytesMax; done < content.length; done += blockBytesMax) {
+      await this.buffer.append(content.subarray(done, done + blockBytesMax), terms);
+    }
+    return first;
+  }
+
+  async #readUncached(offset: number, length: number, signal: AbortSignal | undefined): Promise<ReadPieces> {
+    let size = 0;
+    const before = this.#sizeVersion;
+    const extents = new FreshExtents(async (at, bytes) => {
+      const page = await this.#ask(at, bytes);
+      size = page.size;
+      return page;
+    });
+    return this.#asked(extents, async () => {
+      await abortable(extents.ensure(offset, offset + length), signal);
+      const known = before === this.#sizeVersion ? this.buffer.dirty.end : this.size;
+      return this.#reader.readOnce(extents, offset, Math.min(offset + length, Math.max(size, known)), signal);
+    });
+  }
+
+  async #asked<T>(extents: { committed(extents: readonly Extent[]): void }, run: () => Promise<T>): Promise<T> {
+    this.#asking.add(extents);
+    try {
+      return await run();
+    } finally {
+      this.#asking.delete(extents);
+    }
+  }
+
+  #newLayout(budget: LayoutBudget): Layout {
+    const { blockBytesMax, fileBytesMax } = this.#context.limits;
+    const ask = (offset: number): Promise<ExtentPage> => this.#ask(offset, fileBytesMax - offset);
+    return new Layout({ stretchBytes: blockBytesMax, budget, ask });
+  }
+
+  async #ask(offset: number, length: number): Promise<ExtentPage & { size: number }> {
+    const version = this.#sizeVersion;
+    const { attributes, extents, next } = await this.#context.nameServer.ask("readExtents", {
+      ino: this.ino,
+      offset,
+      length,
+    });
+    // A reply that a commit or a change has overtaken says nothing new about the size.
+    const isCurrent = version === this.#sizeVersion && this.buffer.queue.isEmpty && !this.#gate.isClosed;
+    if (isCurrent) {
+      this.#serverSize = attributes.size;
+      this.#owner.serverAttributes(attributes);
+    }
+    const asked = offset + length;
+    const end = next ?? (asked >= this.#context.limits.fileBytesMax ? Infinity : asked);
+    return { extents, end, size: attributes.size };
+  }
+
+  #committed(extents: readonly Extent[], reply: WriteReply): void {
+    this.#sizeVersion++;
+    this.#serverSize = reply.attributes.size;
+    if (this.#host.isCaching) this.layout.committed(extents);
+    for (const asking of this.#asking) asking.committed(extents);
+    this.#host.committed(this, extents);
+    this.#owner.serverAttributes(reply.attributes);
+  }
+}

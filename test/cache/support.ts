@@ -1,0 +1,78 @@
+/** One client over a fake cluster, and what tests ask of it. */
+import type { Ino } from "../../src/base/ids.ts";
+import { limits } from "../../src/base/limits.ts";
+import { silentLog } from "../../src/base/log.ts";
+import type { ContentLimits } from "../../src/cache/content-context.ts";
+import { createContents } from "../../src/cache/contents.ts";
+import type { Contents, FileContent, ReadPieces } from "../../src/cache/types.ts";
+import { SimulatedClock } from "../support/simulated-clock.ts";
+import { FakeCluster, ino } from "./fake-cluster.ts";
+
+export const KiB = 1024;
+export const MiB = 1024 * KiB;
+
+export interface Client {
+  readonly cluster: FakeCluster;
+  readonly clock: SimulatedClock;
+  readonly contents: Contents;
+  readonly lost: Error[];
+  readonly open: (which?: Ino) => FileContent;
+}
+
+export async function startClient(
+  options: { limits?: Partial<ContentLimits>; caching?: boolean; cluster?: FakeCluster } = {},
+): Promise<Client> {
+  const cluster = options.cluster ?? new FakeCluster();
+  const clock = new SimulatedClock();
+  const { nameServer, reader, writer } = cluster;
+  const live = new Proxy(nameServer, {
+    get: (target, key) => (key === "bytesFree" ? cluster.bytesFree : (Reflect.get(target, key) as unknown)),
+  });
+  const contents = createContents({
+    nameServer: live,
+    reader,
+    writer,
+    clock,
+    log: silentLog,
+    limits: { ...limits, ...options.limits },
+  });
+  await contents.setCaching(options.caching ?? true);
+  const lost: Error[] = [];
+  const open = (which: Ino = ino): FileContent => {
+    const owner = { ino: which, serverAttributes: () => undefined, lost: (error: Error) => lost.push(error) };
+    return contents.open(owner, cluster.attributes(which));
+  };
+  return { cluster, clock, contents, lost, open };
+}
+
+export async function readAll(file: FileContent, offset = 0, length = file.size): Promise<Buffer> {
+  return joined(await file.read(offset, length));
+}
+
+/** A copy; lets go of the pieces. */
+export function joined({ pieces, release }: ReadPieces): Buffer {
+  const bytes = Buffer.concat(pieces);
+  release?.();
+  return bytes;
+}
+
+export function at(time: number): { time: bigint; clearPrivileges: boolean } {
+  return { time: BigInt(time), clearPrivileges: false };
+}
+
+/** Bytes that tell their place: each differs from its neighbours and from another seed's. */
+export function patterned(length: number, seed: number): Buffer {
+  const bytes = Buffer.allocUnsafe(length);
+  for (let i = 0; i < length; i++) bytes[i] = (Math.imul(i + 1, 0x9e3779b1) ^ Math.imul(seed + 1, 0x85ebca6b)) >>> 23;
+  return bytes;
+}
+
+/** Runs time until the promise has settled. */
+export async function untilSettled<T>(clock: SimulatedClock, promise: Promise<T>, millisMax = 600_000): Promise<T> {
+  const state = { isSettled: false };
+  const watched = promise.finally(() => (state.isSettled = true));
+  watched.catch(() => undefined);
+  for (let passed = 0; !state.isSettled && passed < millisMax; passed += 5) await clock.advance(5);
+  if (!state.isSettled) throw new Error(`nothing happened within ${String(millisMax)} ms`);
+  return watched;
+}
