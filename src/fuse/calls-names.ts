@@ -1,4 +1,5 @@
 /** Rows of the call table about names, directories and extended attributes. */
+import { errnoNumber } from "../base/errno.ts";
 import { limits } from "../base/limits.ts";
 import type { Name } from "../base/name.ts";
 import { call, encodeNothing, type Encoded, sized } from "./calls.ts";
@@ -35,7 +36,8 @@ export const nameCalls = [
   call(
     "getxattr",
     (o, r, b) => o.getxattr(r, r.ino, b.name),
-    (frame, at, value, b) => encodeSized(frame, at, sized(value, b.size, limits.xattrValueBytesMax)),
+    (frame, at, value, b) =>
+      value === undefined ? noSuchXattr : encodeSized(frame, at, sized(value, b.size, limits.xattrValueBytesMax)),
   ),
   call(
     "listxattr",
@@ -44,6 +46,9 @@ export const nameCalls = [
   ),
   call("removexattr", (o, r, b) => o.removexattr(r, r.ino, b.name), encodeNothing),
 ];
+
+/** Asked before the first write of every file and mostly absent: answered without an exception. */
+const noSuchXattr: Encoded = { errno: errnoNumber("ENODATA") };
 
 function encodeLookup(frame: Frame, at: number, entry: Entry | AbsentEntry): number {
   return "absent" in entry ? encodeAbsentEntry(frame, at, entry.entryValidMillis) : encodeEntry(frame, at, entry);

@@ -9,8 +9,8 @@ import type { KernelRequest } from "./kernel-request.ts";
 import type { MaybePromise, Operations } from "./operations.ts";
 import type { Frame } from "./wire.ts";
 
-/** Bytes written into the frame, or pieces that follow the header as they are. */
-export type Encoded = number | readonly Uint8Array[];
+/** Bytes written into the frame, or pieces that follow the header as they are, or an error that is no exception. */
+export type Encoded = number | readonly Uint8Array[] | { readonly errno: number };
 
 export interface Call {
   readonly decode: (frame: Frame, at: number, end: number, setxattrExtended: boolean) => unknown;

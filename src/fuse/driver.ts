@@ -88,8 +88,10 @@ async function handshake(device: Device, options: NegotiationOptions): Promise<N
   for (;;) {
     const { frame, length } = await device.readOne();
     const end = bodyEnd(frame, length);
-    const { opcode, uniqueLow, uniqueHigh } = new KernelRequest(frame.view);
-    if (opcode !== opcodes.init) throw new FsError("EPROTO", `the kernel began with request ${String(opcode)}`);
+    const request = new KernelRequest(frame.view);
+    if (request.opcode !== opcodes.init) {
+      throw new FsError("EPROTO", `the kernel began with request ${String(request.opcode)}`);
+    }
     const kernel = decoders.init(frame, inHeader.bytes, end);
     const newer = kernel.major > protocol.major;
     const negotiated = negotiate(
@@ -97,7 +99,7 @@ async function handshake(device: Device, options: NegotiationOptions): Promise<N
       options,
     );
     const payload = encodeInit(reply, outHeader.bytes, negotiated.reply, protocol.major);
-    encodeHeader(reply.view, { length: outHeader.bytes + payload, error: 0, uniqueLow, uniqueHigh });
+    encodeHeader(reply.view, outHeader.bytes + payload, 0, request);
     device.write(reply.bytes, outHeader.bytes + payload);
     device.giveFrame(frame);
     // a newer kernel asks again, in the version that it was answered

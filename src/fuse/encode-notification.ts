@@ -39,6 +39,6 @@ export function encodeResend(): Buffer {
 
 function notification(code: number, payloadBytes: number): Frame {
   const frame = frameOf(Buffer.alloc(outHeader.bytes + payloadBytes));
-  encodeHeader(frame.view, { length: frame.bytes.length, error: code, uniqueLow: 0, uniqueHigh: 0 });
+  encodeHeader(frame.view, frame.bytes.length, code, { uniqueLow: 0, uniqueHigh: 0 });
   return frame;
 }

@@ -11,15 +11,17 @@ import { type Frame, setDuration, setTime, setU64 } from "./wire.ts";
 /** st_blksize: what programs take for the best size of their buffers. Messages cost more than bytes. */
 const preferredIoBytes = 64 * 1024;
 
-/** @param error 0, or a negative errno, or a notification's code */
+/** @param error 0, or a negative errno, or a notification's code (then `unique` is 0) */
 export function encodeHeader(
   view: DataView,
-  header: { length: number; error: number; uniqueLow: number; uniqueHigh: number },
+  length: number,
+  error: number,
+  unique: { readonly uniqueLow: number; readonly uniqueHigh: number },
 ): void {
-  view.setUint32(layout.outHeader.len, header.length, true);
-  view.setInt32(layout.outHeader.error, header.error, true);
-  view.setUint32(layout.outHeader.unique, header.uniqueLow, true);
-  view.setUint32(layout.outHeader.unique + 4, header.uniqueHigh, true);
+  view.setUint32(layout.outHeader.len, length, true);
+  view.setInt32(layout.outHeader.error, error, true);
+  view.setUint32(layout.outHeader.unique, unique.uniqueLow, true);
+  view.setUint32(layout.outHeader.unique + 4, unique.uniqueHigh, true);
 }
 
 function encodeAttributes(view: DataView, at: number, a: Attributes): void {

@@ -238,8 +238,8 @@ export interface Operations {
     flags: number,
     clearSetgid: boolean,
   ): MaybePromise<void>;
-  /** The whole value; ENODATA when absent. */
-  getxattr(request: RequestContext, ino: Ino, name: Name): MaybePromise<Buffer>;
+  /** The whole value; undefined (or ENODATA) when absent: asked before the first write of every file, so keep it cheap. */
+  getxattr(request: RequestContext, ino: Ino, name: Name): MaybePromise<Buffer | undefined>;
   listxattr(request: RequestContext, ino: Ino): MaybePromise<readonly Name[]>;
   removexattr(request: RequestContext, ino: Ino, name: Name): MaybePromise<void>;
   /** access(2) where the kernel does not decide itself (never with default_permissions). */

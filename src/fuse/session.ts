@@ -18,8 +18,8 @@ import { KernelRequest, requestKey } from "./kernel-request.ts";
 import type { Operations } from "./operations.ts";
 import { type Frame, frameOf } from "./wire.ts";
 
-/** Every reply whose length is known beforehand fits; longer ones leave as pieces. */
-const replyBytes = 4096;
+/** Every fixed structure fits, and short content is copied in: cheaper than a second piece. */
+const replyBytes = 16 * 1024;
 /** With this many frames kept by unanswered WRITEs, smaller WRITEs are copied instead of keeping one each. */
 const keptFramesBeforeCopy = 8;
 const copiedWriteBytesMax = 128 * 1024;
@@ -142,16 +142,40 @@ export class Session {
 
   private send(request: KernelRequest, payload: Encoded): void {
     if (request.answered) throw new Error(`${opcodeName(request.opcode)} was answered twice`);
+    if (typeof payload === "number") this.sendWritten(request, payload);
+    else if ("errno" in payload) this.sendError(request, payload.errno);
+    else this.sendPieces(request, payload);
+  }
+
+  /** @param payloadBytes so many are in the reply frame, behind the header */
+  private sendWritten(request: KernelRequest, payloadBytes: number): void {
+    const length = this.startReply(request, payloadBytes, 0);
+    this.parts.device.write(this.reply.bytes, length);
+  }
+
+  private sendPieces(request: KernelRequest, pieces: readonly Uint8Array[]): void {
+    const [first] = pieces;
+    if (first !== undefined && pieces.length === 1 && first.length <= replyBytes - outHeader.bytes) {
+      this.reply.bytes.set(first, outHeader.bytes);
+      this.sendWritten(request, first.length);
+      return;
+    }
+    const payloadBytes = pieces.reduce((total, piece) => total + piece.length, 0);
+    const length = this.startReply(request, payloadBytes, 0);
+    if (payloadBytes === 0) this.parts.device.write(this.reply.bytes, length);
+    else this.parts.device.writePieces(this.reply.bytes, pieces);
+  }
+
+  private sendError(request: KernelRequest, errno: number): void {
+    this.parts.device.write(this.reply.bytes, this.startReply(request, 0, -errno));
+  }
+
+  private startReply(request: KernelRequest, payloadBytes: number, error: number): number {
     request.answered = true;
-    const { view, bytes } = this.reply;
-    const { uniqueLow, uniqueHigh } = request;
-    const payloadBytes =
-      typeof payload === "number" ? payload : payload.reduce((total, piece) => total + piece.length, 0);
     const length = outHeader.bytes + payloadBytes;
-    encodeHeader(view, { length, error: 0, uniqueLow, uniqueHigh });
-    if (typeof payload === "number" || payloadBytes === 0) this.parts.device.write(bytes, length);
-    else this.parts.device.writePieces(bytes, payload);
-    if (this.parts.log.debugging) this.traceReply(request, { bytes: length });
+    encodeHeader(this.reply.view, length, error, request);
+    if (this.parts.log.debugging) this.traceReply(request, error === 0 ? { bytes: length } : { errno: -error });
+    return length;
   }
 
   private fail(request: KernelRequest, error: unknown): void {
@@ -163,14 +187,6 @@ export class Session {
     if (request.answered) return;
     // ENOSYS from an operation would switch the whole request off for the life of the mount
     this.sendError(request, errnoNumber(name === "ENOSYS" ? "EOPNOTSUPP" : name));
-    if (log.debugging) this.traceReply(request, { error: error instanceof Error ? error.message : name });
-  }
-
-  private sendError(request: KernelRequest, errno: number): void {
-    request.answered = true;
-    const { uniqueLow, uniqueHigh } = request;
-    encodeHeader(this.reply.view, { length: outHeader.bytes, error: -errno, uniqueLow, uniqueHigh });
-    this.parts.device.write(this.reply.bytes, outHeader.bytes);
   }
 
   private handleWithoutCall(request: KernelRequest, frame: Frame, end: number): void {
@@ -216,7 +232,7 @@ export class Session {
     this.parts.log.debug({ unique: String(unique), ino, uid, gid, pid, bytes }, opcodeName(request.opcode));
   }
 
-  private traceReply(request: KernelRequest, outcome: { bytes: number } | { error: string }): void {
+  private traceReply(request: KernelRequest, outcome: { bytes: number } | { errno: number }): void {
     this.parts.log.debug({ unique: String(request.unique), ...outcome }, `${opcodeName(request.opcode)} answered`);
   }
 }

@@ -1,6 +1,7 @@
 /**
  * Serves the in-memory filesystem from a process of its own: `node --import=tsx memory-driver.ts MNT [OPTION=VALUE...]`.
- * Says "mounted" when it is, and on SIGTERM unmounts. Options: readers=N, debug=1, flush=FILE (writes FILE when stopped).
+ * Says "mounted" when it is, and on SIGTERM unmounts. Options: readers=N, debug=1, noflush=1, flush=FILE (writes FILE
+ * when stopped), statistics=1 (says at the end how many requests of each kind there were).
  */
 import { writeFileSync } from "node:fs";
 import { systemClock } from "../../src/base/clock.ts";
@@ -25,6 +26,7 @@ const log: Log = {
 };
 
 const filesystem = new MemoryFilesystem();
+filesystem.noFlush = options.get("noflush") === "1";
 const mount = await mountFuse({
   mountPoint,
   source: "memory",

@@ -30,6 +30,8 @@ const truncateFlag = 0o1000;
 export class MemoryFilesystem extends MemoryNames implements Operations {
   notifier: Notifier | undefined;
   stopped = false;
+  /** Descriptors are closed without FLUSH: faster, but fcntl locks are then kept. */
+  noFlush = false;
   private nextHandle = 1;
   private readonly handles = new Map<Handle, MemoryInode>();
 
@@ -184,10 +186,8 @@ export class MemoryFilesystem extends MemoryNames implements Operations {
     inode.ctime = this.now();
   }
 
-  getxattr(_request: RequestContext, ino: Ino, name: Name): MaybePromise<Buffer> {
-    const value = this.inode(ino).xattrs.get(name);
-    if (value === undefined) throw new FsError("ENODATA", name);
-    return value;
+  getxattr(_request: RequestContext, ino: Ino, name: Name): MaybePromise<Buffer | undefined> {
+    return this.inode(ino).xattrs.get(name);
   }
 
   listxattr(_request: RequestContext, ino: Ino): readonly Name[] {
@@ -256,7 +256,12 @@ export class MemoryFilesystem extends MemoryNames implements Operations {
     const handle = toHandle(this.nextHandle++);
     this.handles.set(handle, inode);
     inode.opens++;
-    return { handle, keepCache: true, directIo: isRegular(inode.mode) && (flags & appendFlag) !== 0 };
+    return {
+      handle,
+      keepCache: true,
+      noFlush: this.noFlush,
+      directIo: isRegular(inode.mode) && (flags & appendFlag) !== 0,
+    };
   }
 }
 
