@@ -99,6 +99,15 @@ export const limits = {
   segmentBytes: 256 * MiB,
   /** A storage node's memory for block writes that are not durable yet; further ones wait. */
   blockWriteBytesMax: 64 * MiB,
+  /** What may wait so; beyond it a write is refused with EAGAIN. */
+  blockWriteWaitingBytesMax: 256 * MiB,
+  /** Replies of a storage node that one connection has not taken yet; its further reads wait. */
+  blockReadBytesMax: 32 * MiB,
+  /** Unused memory that a storage node keeps. */
+  storageNodePoolBytes: 64 * MiB,
+  /** Other storage nodes that a storage node keeps connections to. */
+  neighboursMax: 64,
+  neighbourConnectMillis: 3_000,
   /** Segment files that a storage node keeps open for reading. */
   openSegmentsMax: 256,
   /** Checksums of blocks that a storage node remembers (1 KiB for each MiB of blocks). */

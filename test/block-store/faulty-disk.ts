@@ -28,7 +28,7 @@ class Content {
     const memory = this.bytes.buffer;
     const at = this.bytes.byteOffset;
     if (bytes > this.bytes.length && at + bytes <= memory.byteLength && this.#owns) {
-      const grown = Buffer.from(memory as ArrayBuffer, at, bytes);
+      const grown = Buffer.from(memory, at, bytes);
       grown.fill(0, this.bytes.length);
       this.bytes = grown;
       return;

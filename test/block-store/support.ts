@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { ExecutionContext } from "ava";
 import { blockChecksums } from "../../src/base/checksum.ts";
 import type { Disk } from "../../src/base/disk.ts";
-import { FsError } from "../../src/base/errno.ts";
+import { FsError, type ErrnoName } from "../../src/base/errno.ts";
 import { toGroupId, type BlockId, type ClusterId, type NodeId } from "../../src/base/ids.ts";
 import { systemClock, type Clock } from "../../src/base/clock.ts";
 import { silentLog } from "../../src/base/log.ts";
@@ -73,9 +73,9 @@ export async function temporaryDisk(t: ExecutionContext): Promise<Disk> {
   return openSystemDisk(folder);
 }
 
-export async function rejectsWith(t: ExecutionContext, errno: string, promise: Promise<unknown>): Promise<void> {
+export async function rejectsWith(t: ExecutionContext, errno: ErrnoName, promise: Promise<unknown>): Promise<void> {
   const error = await t.throwsAsync(promise, { instanceOf: FsError });
-  t.is(error?.errno, errno, error?.message);
+  t.is(error.errno, errno, error.message);
 }
 
 export function randomSeed(t: ExecutionContext): number {

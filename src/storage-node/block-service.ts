@@ -1,0 +1,147 @@
+/**
+ * What a storage node answers: blocks to clients and other nodes, deletions to the name server.
+ *
+ * A block is verified when it arrives, before anything is done with it. Memory is bounded: writes that are not durable
+ * yet share one budget; replies of reads that are not sent yet have one for each connection, so that a client that
+ * does not read holds up nobody else.
+ */
+import type { BufferPool } from "../base/buffer-pool.ts";
+import { firstBadUnit, unitCount } from "../base/checksum.ts";
+import { FsError } from "../base/errno.ts";
+import { blockName } from "../base/ids.ts";
+import { limits } from "../base/limits.ts";
+import type { NodeIdentity } from "../block-store/identity.ts";
+import type { BlockStore } from "../block-store/types.ts";
+import type { StorageNodeMethods } from "../protocol/name-server.ts";
+import { WithPayload, type Handlers, type MethodTable, type ReplyOf, type RequestOf } from "../rpc/types.ts";
+import { ByteBudget } from "./byte-budget.ts";
+import type { Neighbours } from "./neighbours.ts";
+
+type Request<M extends keyof StorageNodeMethods> = RequestOf<StorageNodeMethods, M>;
+type Reply<M extends keyof StorageNodeMethods> = ReplyOf<StorageNodeMethods, M>;
+
+export interface BlockServiceParts {
+  readonly store: BlockStore;
+  readonly identity: NodeIdentity;
+  readonly neighbours: Neighbours;
+  readonly pool: BufferPool;
+}
+
+export class BlockService {
+  readonly #parts: BlockServiceParts;
+  readonly #writes = new ByteBudget({
+    bytesMax: limits.blockWriteBytesMax,
+    waitingBytesMax: limits.blockWriteWaitingBytesMax,
+  });
+  readonly #reads = new WeakMap<object, ByteBudget>();
+
+  constructor(parts: BlockServiceParts) {
+    this.#parts = parts;
+  }
+
+  /** For whoever connects here. */
+  get handlers(): Handlers<StorageNodeMethods, MethodTable> {
+    return {
+      ...this.nameServerHandlers,
+      deleteBlocks: () => {
+        throw new FsError(
+          "EPERM",
+          "blocks are deleted by order of the name server only, on the node's own connection to it",
+        );
+      },
+    };
+  }
+
+  /** For the connection that this node opened to its name server. */
+  get nameServerHandlers(): Handlers<StorageNodeMethods, MethodTable> {
+    return {
+      writeBlock: async (request, { payload }) => {
+        try {
+          return await this.#writeBlock(request, payload.bytes);
+        } finally {
+          payload.release();
+        }
+      },
+      readBlock: (request, { peer }) => this.#readBlock(request, peer),
+      deleteBlocks: (request) => this.#deleteBlocks(request),
+      nodeStatus: () => this.#status(),
+    };
+  }
+
+  async #writeBlock(request: Request<"writeBlock">, bytes: Buffer): Promise<Reply<"writeBlock">> {
+    const { block, length, checksums, forward } = request;
+    if (bytes.length !== length || checksums.length !== 4 * unitCount(length)) {
+      throw new FsError(
+        "EINVAL",
+        `block ${blockName(block)}: the sizes of payload and checksums do not fit its length`,
+      );
+    }
+    const { store, identity, neighbours } = this.#parts;
+    if (identity.cluster === null) throw new FsError("EAGAIN", `node ${identity.node} has not joined its cluster yet`);
+    const waiting = this.#writes.take(length);
+    if (waiting !== undefined) await waiting;
+    try {
+      const bad = firstBadUnit(block, bytes, checksums);
+      if (bad !== -1)
+        throw new FsError("EBADMSG", `block ${blockName(block)}: unit ${String(bad)} was damaged on its way`);
+      const own = store.put(block, bytes, checksums);
+      if (forward.length === 0) await own;
+      else {
+        const others = neighbours.forward(forward, { block, length, checksums }, bytes);
+        // Both borrow the bytes: neither may be left behind.
+        for (const result of await Promise.allSettled([own, others])) {
+          if (result.status === "rejected") throw result.reason as Error;
+        }
+      }
+      return {};
+    } finally {
+      this.#writes.give(length);
+    }
+  }
+
+  async #readBlock(
+    { block, offset, length }: Request<"readBlock">,
+    peer: object,
+  ): Promise<WithPayload<Reply<"readBlock">>> {
+    const { store, pool } = this.#parts;
+    const budget = this.#budgetOf(peer);
+    const waiting = budget.take(length);
+    if (waiting !== undefined) await waiting;
+    let taken: Buffer | undefined;
+    const release = (): void => {
+      if (taken !== undefined) pool.give(taken);
+      budget.give(length);
+    };
+    try {
+      const { start, bytes, checksums } = await store.get(block, offset, length, (size) => {
+        taken = pool.take(size);
+        return taken;
+      });
+      return new WithPayload({ start, checksums }, [bytes], release);
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  async #deleteBlocks({ epoch, blocks }: Request<"deleteBlocks">): Promise<Reply<"deleteBlocks">> {
+    await this.#parts.identity.obey(epoch);
+    await this.#parts.store.remove(blocks);
+    return {};
+  }
+
+  #status(): Reply<"nodeStatus"> {
+    const { store, identity } = this.#parts;
+    const { capacityBytes, usedBytes, freeBytes } = store.space();
+    return { node: identity.node, cluster: identity.cluster, capacityBytes, usedBytes, freeBytes, ...store.statistics };
+  }
+
+  #budgetOf(peer: object): ByteBudget {
+    let budget = this.#reads.get(peer);
+    if (budget === undefined) {
+      budget = new ByteBudget({ bytesMax: limits.blockReadBytesMax, waitingBytesMax: Infinity });
+      this.#reads.set(peer, budget);
+    }
+    return budget;
+  }
+}

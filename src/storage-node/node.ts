@@ -1,0 +1,125 @@
+/** A storage node, put together: listens for clients and other nodes, and registers with the name server. */
+import { assert } from "../base/assert.ts";
+import { createBufferPool } from "../base/buffer-pool.ts";
+import { FsError } from "../base/errno.ts";
+import { limits } from "../base/limits.ts";
+import type { NodeIdentity } from "../block-store/identity.ts";
+import type { BlockStore } from "../block-store/types.ts";
+import { nameServerMethods, storageNodeMethods } from "../protocol/name-server.ts";
+import { connectPeer, serve, type Surroundings } from "../rpc/open.ts";
+import type { Address, Hello, MethodTable } from "../rpc/types.ts";
+import { BlockService } from "./block-service.ts";
+import { inTime } from "./in-time.ts";
+import { Neighbours, type ChainMember, type NodePeer } from "./neighbours.ts";
+import { Registration, type NameServerPeer } from "./registration.ts";
+
+export interface StorageNodeOptions {
+  /** Open; the caller closes it, after the node. */
+  readonly store: BlockStore;
+  readonly identity: NodeIdentity;
+  readonly surroundings: Surroundings;
+  readonly listen: Address;
+  /** Where others find it; default: where it listens. */
+  readonly advertised?: Address;
+  /** Tried in turn. */
+  readonly nameServers: readonly Address[];
+}
+
+export interface StorageNode {
+  /** Where it listens. */
+  readonly address: Address;
+  /** Resolves when it has registered for the first time. */
+  readonly registered: Promise<void>;
+  readonly isConnected: boolean;
+  /** Rejects (never resolves) when the store failed: the process has to end. */
+  readonly failed: Promise<never>;
+  close(): Promise<void>;
+}
+
+const noMethods: MethodTable = {};
+
+/** Rejects with EADDRINUSE... The name server need not be there yet. */
+export async function createStorageNode(options: StorageNodeOptions): Promise<StorageNode> {
+  const { store, identity, nameServers } = options;
+  const { clock, random, log } = options.surroundings;
+  assert(nameServers.length > 0, "no address of a name server");
+  const pool = options.surroundings.pool ?? createBufferPool(limits.storageNodePoolBytes);
+  const surroundings: Surroundings = { ...options.surroundings, pool };
+  const hello: Omit<Hello, "versions"> = { role: "storage-node", id: identity.node };
+
+  const connectNode = async ({ node, address }: ChainMember): Promise<NodePeer> => {
+    const peer = await inTime(clock, limits.neighbourConnectMillis, (signal) =>
+      connectPeer(surroundings, {
+        address,
+        hello,
+        ownTable: noMethods,
+        handlers: {},
+        remoteTable: storageNodeMethods,
+        signal,
+      }),
+    );
+    if (peer.remote.role === "storage-node" && peer.remote.id === node) return peer;
+    peer.close("not the node that was meant");
+    throw new FsError(
+      "EHOSTUNREACH",
+      `at ${address.host}:${String(address.port)} is not node ${node} but ${peer.remote.id}`,
+    );
+  };
+  const neighbours = new Neighbours(connectNode);
+  const service = new BlockService({ store, identity, neighbours, pool });
+
+  const listener = await serve(surroundings, {
+    address: options.listen,
+    hello,
+    ownTable: storageNodeMethods,
+    handlers: service.handlers,
+    remoteTable: noMethods,
+  });
+
+  const connectNameServer = async (attempt: number, signal: AbortSignal): Promise<NameServerPeer> => {
+    const address = nameServers[attempt % nameServers.length] as Address;
+    const peer = await inTime(
+      clock,
+      limits.connectMillis,
+      (timely) =>
+        connectPeer(surroundings, {
+          address,
+          hello,
+          ownTable: storageNodeMethods,
+          handlers: service.nameServerHandlers,
+          remoteTable: nameServerMethods,
+          signal: timely,
+        }),
+      signal,
+    );
+    if (peer.remote.role === "name-server") return peer;
+    peer.close("not a name server");
+    throw new FsError(
+      "EPROTO",
+      `at ${address.host}:${String(address.port)} is no name server but a ${peer.remote.role}`,
+    );
+  };
+  const registration = new Registration({
+    store,
+    identity,
+    advertised: options.advertised ?? listener.address,
+    connect: connectNameServer,
+    clock,
+    random,
+    log,
+  });
+
+  return {
+    address: listener.address,
+    registered: registration.registered,
+    get isConnected() {
+      return registration.isConnected;
+    },
+    failed: store.failed,
+    async close() {
+      await registration.close();
+      neighbours.close();
+      await listener.close();
+    },
+  };
+}
