@@ -8,7 +8,7 @@
  * this process knows; table sums and values change in the same transaction. A failed check leaves a file `damaged`, so
  * that the next start rebuilds the whole from snapshot and journal.
  */
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { open, type Database, type RootDatabase } from "lmdb";
@@ -19,6 +19,7 @@ import type { Materialised, PinnedState } from "./materialised.ts";
 import type { Entry } from "./ordered-map.ts";
 import { origin, positionText, type Position } from "./position.ts";
 import { readU64, writeU64 } from "./record-codec.ts";
+import { verifyState } from "./snapshot.ts";
 import { TableSums } from "./table-sums.ts";
 import type { Key } from "./types.ts";
 import { checksumBytes, openedValue, sealedValue, sealOf, valueChecksum } from "./value-checksum.ts";
@@ -42,15 +43,21 @@ export class LmdbBase implements Materialised {
   readonly #onDamage: (error: FsError) => void;
   #position: Position = origin;
   #sums = new TableSums();
+  readonly #fileBytes: number;
   #isDamaged = false;
 
-  /** Throws if the database is damaged, of another format or unreadable: `removeLmdb`, and build it anew. */
+  /** Throws, as `settle` does, if the database is damaged or unreadable: then `removeLmdb`, and build it anew. */
   constructor(options: LmdbOptions) {
     this.#folder = lmdbFolder(options.root);
     this.#onDamage = options.onDamage;
+    const file = join(this.#folder, dataName);
     if (existsSync(join(this.#folder, damagedName)))
       throw new FsError("EIO", "the LMDB database failed a check earlier");
-    assertWholeFile(join(this.#folder, "data.mdb"));
+    assertWholeFile(file);
+    this.#fileBytes = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+    // A damaged tree can end the process: unless `settle` gets through, the next start does not open this database.
+    mkdirSync(this.#folder, { recursive: true });
+    writeFileSync(join(this.#folder, damagedName), "the process ended while it opened the database");
     const shape = { keyEncoder, encoding: "binary" } as const;
     this.#root = open<Buffer, Key>({
       path: this.#folder,
@@ -61,9 +68,22 @@ export class LmdbBase implements Materialised {
     });
     this.#values = this.#root.openDB({ name: "values", ...shape });
     this.#state = this.#root.openDB({ name: "state", useVersions: true, ...shape });
-    const state = this.#state.getBinary(stateKey);
-    if (state === undefined) this.#state.putSync(stateKey, this.#encodeState(origin), version(origin));
-    else this.#decodeState(state);
+  }
+
+  /** Before anything else: reads the position, and all values if that is soon done. Rejects if something is wrong. */
+  async settle(): Promise<void> {
+    const stored = this.#state.getBinary(stateKey);
+    if (stored === undefined) await this.#state.put(stateKey, this.#encodeState(origin), version(origin));
+    else this.#decodeState(stored);
+    if (this.#fileBytes <= verifiedBytesMax) {
+      const state = this.pin();
+      try {
+        await verifyState(state, () => Promise.resolve());
+      } finally {
+        state.release();
+      }
+    }
+    rmSync(join(this.#folder, damagedName));
   }
 
   get position(): Position {
@@ -147,13 +167,12 @@ export class LmdbBase implements Materialised {
     try {
       return openedValue(key, stored, length);
     } catch (error) {
-      this.markDamaged(error as FsError);
+      this.condemn(error as FsError);
       throw error;
     }
   }
 
-  /** The database is wrong: it must not be opened again. */
-  markDamaged(error: FsError): void {
+  condemn(error: FsError): void {
     if (this.#isDamaged) return;
     this.#isDamaged = true;
     writeFileSync(join(this.#folder, damagedName), error.message);
@@ -193,7 +212,10 @@ function lmdbFolder(root: string): string {
   return join(root, "lmdb");
 }
 
+const dataName = "data.mdb";
 const damagedName = "damaged";
+/** A database of this size is read whole in less than half a second at every start; larger ones by snapshots and scrub. */
+const verifiedBytesMax = 16 * 1024 * 1024;
 const stateKey = "state";
 const stateFormat = 1;
 const stateHeaderBytes = 21;

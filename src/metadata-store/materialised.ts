@@ -2,6 +2,7 @@
  * What the journal builds up to: the state at some position, in LMDB or in memory. It is a cache of (snapshot, journal)
  * and never ahead of what is durable there.
  */
+import type { FsError } from "../base/errno.ts";
 import type { Entry } from "./ordered-map.ts";
 import type { Position } from "./position.ts";
 import type { TableSums } from "./table-sums.ts";
@@ -19,6 +20,8 @@ export interface Materialised extends MetadataReader {
   apply(changes: Iterable<Entry>, to: Position): Promise<void>;
   /** The state as of now, unmoved by later changes; `release` it. Not while `apply` runs. */
   pin(): PinnedState;
+  /** Its content turned out to be wrong: what is on disk must be built anew at the next start. */
+  condemn(error: FsError): void;
   close(): Promise<void>;
 }
 

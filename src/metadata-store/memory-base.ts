@@ -55,6 +55,10 @@ export class MemoryBase implements Materialised {
     };
   }
 
+  condemn(): void {
+    // Nothing of it outlives the process.
+  }
+
   close(): Promise<void> {
     return Promise.resolve();
   }

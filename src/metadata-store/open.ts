@@ -39,24 +39,31 @@ export async function openMetadataStore(options: StoreOptions): Promise<Store> {
   const { disk, log = silentLog } = options;
   // Damage found before there is a store to fail makes the opening itself reject.
   const opened: { store?: Store } = {};
-  const open = (): LmdbBase =>
-    new LmdbBase({
+  const open = async (): Promise<LmdbBase> => {
+    const base = new LmdbBase({
       root: disk.root,
       mapBytes: options.lmdbMapBytes ?? 256 * GiB,
       onDamage: (error) => opened.store?.fail(error),
     });
-  const reset = async (base: Materialised): Promise<Materialised> => {
-    await base.close();
+    try {
+      await base.settle();
+      return base;
+    } catch (error) {
+      await base.close();
+      throw error;
+    }
+  };
+  const reset = async (base?: Materialised): Promise<Materialised> => {
+    await base?.close();
     await removeLmdb(disk.root);
     return open();
   };
   const openOrReset = async (): Promise<Materialised> => {
     try {
-      return open();
+      return await open();
     } catch (error) {
       log.warn({ error }, "LMDB is unusable and is built anew");
-      await removeLmdb(disk.root);
-      return open();
+      return reset();
     }
   };
   opened.store = await openOn(options, 64 * MiB, { openBase: openOrReset, resetBase: reset });

@@ -35,6 +35,14 @@ export class DamagedSnapshot extends FsError {
   }
 }
 
+/** The store that a snapshot was to be taken of is not what it should be. */
+export class WrongState extends FsError {
+  constructor() {
+    super("EIO", "the materialised store does not add up to its table sums: values are missing or too many");
+    this.name = "WrongState";
+  }
+}
+
 /** Indices of the snapshots at hand, newest first. */
 export async function listSnapshots(disk: Disk): Promise<number[]> {
   await disk.makeFolder(folder);
@@ -46,7 +54,7 @@ export async function listSnapshots(disk: Disk): Promise<number[]> {
   return indices.sort((a, b) => b - a);
 }
 
-/** Rejects with EIO if the state does not add up to its own table sums: then it is the store that is damaged. */
+/** Rejects with WrongState if the state does not add up to its own table sums. */
 export async function takeSnapshot(disk: Disk, state: PinnedState, signal: AbortSignal): Promise<void> {
   const older = await listSnapshots(disk);
   const partial = `${folder}/partial`;
@@ -83,7 +91,7 @@ export async function readSnapshot(
   }
 }
 
-/** Reads the whole state once; rejects with EIO if values or table sums are wrong. */
+/** Reads the whole state once; rejects with EIO if a value is wrong, with WrongState if the table sums are. */
 export async function verifyState(state: PinnedState, pause: () => Promise<void>): Promise<void> {
   const sums = new TableSums();
   for (const page of pagesOf(state)) {
@@ -155,10 +163,7 @@ function addTo(sums: TableSums, entries: readonly (readonly [Key, Buffer])[]): v
 
 function assertSums(state: PinnedState, sums: TableSums): void {
   if (!sums.encode().equals(state.sums)) {
-    throw new FsError(
-      "EIO",
-      "the materialised store does not add up to its table sums: values are missing or too many",
-    );
+    throw new WrongState();
   }
 }
 

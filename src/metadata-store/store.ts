@@ -13,10 +13,10 @@ import { FsError } from "../base/errno.ts";
 import type { Log } from "../base/log.ts";
 import { deferred, type Deferred } from "./deferred.ts";
 import type { Journal } from "./journal.ts";
-import type { Materialised } from "./materialised.ts";
+import type { Materialised, PinnedState } from "./materialised.ts";
 import { mergeLayers } from "./merge.ts";
 import { OrderedMap } from "./ordered-map.ts";
-import { takeSnapshot, verifyState } from "./snapshot.ts";
+import { takeSnapshot, verifyState, WrongState } from "./snapshot.ts";
 import type { Change, Key, MetadataStore } from "./types.ts";
 
 export interface StoreParts {
@@ -110,15 +110,10 @@ export class Store implements MetadataStore {
     return (this.#room ??= deferred()).promise;
   }
 
-  /** Reads everything once and compares it with its checksums and table sums. Rejects with EIO. */
+  /** Reads everything once and compares it with its checksums and table sums. Rejects with EIO, and fails the store. */
   async verify(): Promise<void> {
     await this.#move;
-    const state = this.#base.pin();
-    try {
-      await verifyState(state, () => new Promise(setImmediate));
-    } finally {
-      state.release();
-    }
+    await this.#withPinned((state) => verifyState(state, () => new Promise(setImmediate)));
   }
 
   /** Takes a snapshot of the materialised state and trims the journal below it; joins one that is under way. */
@@ -139,8 +134,8 @@ export class Store implements MetadataStore {
       }
       if (this.#failure !== undefined) throw this.#failure;
     } finally {
-      await this.#journal.close();
-      await this.#base.close();
+      await this.#move;
+      await this.#journal.close().finally(() => this.#base.close());
     }
   }
 
@@ -188,14 +183,27 @@ export class Store implements MetadataStore {
 
   async #takeSnapshot(): Promise<void> {
     const { disk, log } = this.#parts;
+    const index = await this.#withPinned(async (state) => {
+      await takeSnapshot(disk, state, this.#stopping.signal);
+      return state.position.index;
+    });
+    await this.#journal.trim(index);
+    this.#bytesAtSnapshot = this.#journal.bytes;
+    log.info({ index }, "metadata snapshot taken");
+  }
+
+  async #withPinned<T>(use: (state: PinnedState) => Promise<T>): Promise<T> {
     const state = this.#base.pin();
     try {
-      await takeSnapshot(disk, state, this.#stopping.signal);
+      return await use(state);
+    } catch (error) {
+      if (error instanceof WrongState) {
+        this.#base.condemn(error);
+        this.fail(error);
+      }
+      throw error;
     } finally {
       state.release();
     }
-    await this.#journal.trim(state.position.index);
-    this.#bytesAtSnapshot = this.#journal.bytes;
-    log.info({ index: state.position.index }, "metadata snapshot taken");
   }
 }
