@@ -1,0 +1,188 @@
+/** The rule for caching: what costs a message, what the kernel may believe, and what happens when the rule changes. */
+import test from "ava";
+import { rootIno } from "../../src/base/ids.ts";
+import { limits } from "../../src/base/limits.ts";
+import { createFile, fakeMount, from, lookup, ManualClock, name, turns, writing } from "./mount.ts";
+
+const context = {} as never;
+
+test("while caching, names, absent names, attributes and opens cost one message at most", async (t) => {
+  const { operations, server } = await fakeMount();
+  await createFile(operations, "file");
+  server.takeMethods();
+  const entry = await lookup(operations, "file");
+  await operations.getattr(from(), entry.attributes.ino, undefined);
+  const { handle } = await operations.open(from(), entry.attributes.ino, 0, false);
+  await operations.flush(from(), entry.attributes.ino, handle, 1n);
+  await operations.release(from(), entry.attributes.ino, handle, undefined);
+  t.deepEqual(server.takeMethods(), []);
+  for (let i = 0; i < 3; i++) {
+    const absent = await operations.lookup(from(), rootIno, name("nothing"));
+    t.true("absent" in absent);
+    t.is(absent.entryValidMillis, limits.kernelValidityMillis);
+  }
+  t.deepEqual(server.takeMethods(), ["lookup"]);
+});
+
+test("answers from memory are no promises", async (t) => {
+  const { operations } = await fakeMount();
+  const { entry, opened } = await createFile(operations, "file");
+  const ino = entry.attributes.ino;
+  t.false(operations.lookup(from(), rootIno, name("file")) instanceof Promise);
+  t.false(operations.getattr(from(), ino, undefined) instanceof Promise);
+  t.false(operations.open(from(), ino, 0, false) instanceof Promise);
+  t.false(operations.write(from(), ino, opened.handle, 0, Buffer.from("x"), writing) instanceof Promise);
+  t.false(operations.read(from(), ino, opened.handle, 0, 10, 0) instanceof Promise);
+  t.is(operations.flush(from(), ino, opened.handle, 1n), undefined);
+  t.is(operations.release(from(), ino, opened.handle, undefined), undefined);
+});
+
+test("a second session: the kernel forgets names, then inodes, and new answers are valid for no time", async (t) => {
+  const { operations, vfs, notifier, contents } = await fakeMount();
+  const { entry } = await createFile(operations, "file");
+  const folder = await operations.mkdir(from(), rootIno, name("folder"), { mode: 0o755, umask: 0 });
+  t.is(entry.entryValidMillis, limits.kernelValidityMillis);
+  const switched = vfs.events.handlers.setCaching({ allowed: false }, context);
+  // At once, before anything was awaited.
+  t.false(vfs.statistics.caching);
+  t.is(vfs.statistics.dentries, 0);
+  await switched;
+  t.false(contents.caching);
+  const [file, directory] = [String(entry.attributes.ino), String(folder.attributes.ino)];
+  t.is(notifier.sent[0], "all entries");
+  const barriers = notifier.sent.slice(1, 3);
+  t.true(barriers.every((line) => line.startsWith("entry ")));
+  t.true(barriers.some((line) => line.startsWith(`entry ${directory} `)));
+  t.true(notifier.sent.slice(3).includes(`data ${file} 0 0`));
+  t.true(notifier.sent.slice(3).includes(`attributes ${directory}`));
+  const again = await lookup(operations, "file");
+  t.is(again.entryValidMillis, 0);
+  t.is(again.attributesValidMillis, 0);
+});
+
+test("an answer that was asked for before the switch is valid for no time after it", async (t) => {
+  const { operations, vfs, server } = await fakeMount();
+  await createFile(operations, "file");
+  const other = server.put({ ino: 50 as never });
+  server.entries.get(rootIno)?.set(name("other"), other.ino);
+  const release = server.hold("lookup");
+  const waiting = operations.lookup(from(), rootIno, name("other"));
+  await vfs.events.handlers.setCaching({ allowed: false }, context);
+  await vfs.events.handlers.setCaching({ allowed: true }, context);
+  release();
+  const found = await waiting;
+  t.is(found.entryValidMillis, 0);
+  t.is(vfs.statistics.dentries, 0);
+  // Nor is it believed here: the next one asks.
+  server.takeMethods();
+  await lookup(operations, "other");
+  t.deepEqual(server.takeMethods(), ["lookup"]);
+});
+
+test("while not caching every getattr and open asks, and files bypass the page cache", async (t) => {
+  const { operations, server } = await fakeMount({ caching: false });
+  const { entry, opened } = await createFile(operations, "file");
+  t.true(opened.directIo);
+  server.takeMethods();
+  await operations.getattr(from(), entry.attributes.ino, undefined);
+  const second = await operations.open(from(), entry.attributes.ino, 0, false);
+  t.true(second.directIo);
+  t.falsy(second.keepCache);
+  t.deepEqual(server.takeMethods(), ["getattr", "open"]);
+  const directory = await operations.opendir(from(), rootIno, 0);
+  t.falsy(directory.cacheDirectory);
+});
+
+test("pages that get into the kernel while not caching are dropped behind the answer", async (t) => {
+  const { operations, vfs, notifier } = await fakeMount();
+  const { entry, opened } = await createFile(operations, "file");
+  const ino = entry.attributes.ino;
+  await operations.write(from(), ino, opened.handle, 0, Buffer.from("content"), writing);
+  await vfs.events.handlers.setCaching({ allowed: false }, context);
+  notifier.sent.length = 0;
+  const read = await operations.read(from(), ino, opened.handle, 0, 4096, 0);
+  t.deepEqual(notifier.sent, []);
+  read.release?.();
+  t.deepEqual(notifier.sent, [`data ${String(ino)} 0 4096`]);
+});
+
+test("pages from the time before a switch are not kept by the next open", async (t) => {
+  const { operations, vfs } = await fakeMount();
+  const { entry } = await createFile(operations, "file");
+  const ino = entry.attributes.ino;
+  t.true((await operations.open(from(), ino, 0, false)).keepCache);
+  await vfs.events.handlers.setCaching({ allowed: false }, context);
+  await vfs.events.handlers.setCaching({ allowed: true }, context);
+  t.false((await operations.open(from(), ino, 0, false)).keepCache);
+  t.true((await operations.open(from(), ino, 0, false)).keepCache);
+});
+
+test("without INC_EPOCH names are valid for a second, and a second session waits for that", async (t) => {
+  const clock = new ManualClock();
+  const { operations, vfs, notifier } = await fakeMount({ clock });
+  notifier.canInvalidateAllEntries = false;
+  const { entry } = await createFile(operations, "file");
+  t.is(entry.entryValidMillis, 1000);
+  t.is(entry.attributesValidMillis, limits.kernelValidityMillis);
+  let done = false;
+  const switched = Promise.resolve(vfs.events.handlers.setCaching({ allowed: false }, context)).then(() => {
+    done = true;
+  });
+  await turns();
+  t.false(done);
+  clock.advance(1000);
+  await switched;
+  t.false(notifier.sent.includes("all entries"));
+});
+
+test("attributes asked for before a change of this client do not replace the newer ones", async (t) => {
+  const { operations, server } = await fakeMount();
+  const { entry } = await createFile(operations, "file");
+  const ino = entry.attributes.ino;
+  // The listing is from before the chmod and arrives after it.
+  const { handle } = await operations.opendir(from(), rootIno, 0);
+  const release = server.hold("readdir");
+  const listing = operations.readdir(from(), rootIno, handle, 0, true, () => true);
+  await operations.setattr(from(), ino, undefined, { mode: 0o600 });
+  release();
+  await listing;
+  t.is((await operations.getattr(from(), ino, undefined)).attributes.mode & 0o7777, 0o600);
+});
+
+test("a name that was looked up while it was removed is not remembered", async (t) => {
+  const { operations, server, vfs } = await fakeMount();
+  const other = server.put({ ino: 50 as never });
+  server.entries.get(rootIno)?.set(name("other"), other.ino);
+  const release = server.hold("lookup");
+  const waiting = operations.lookup(from(), rootIno, name("other"));
+  await operations.unlink(from(), rootIno, name("other"));
+  release();
+  await waiting;
+  t.is(vfs.statistics.dentries, 1);
+  t.true("absent" in (await operations.lookup(from(), rootIno, name("other"))));
+});
+
+test("the attributes of idle inodes are bounded", async (t) => {
+  const { operations, vfs } = await fakeMount({ attributesMax: 10, dentriesMax: 8 });
+  for (let i = 0; i < 60; i++) {
+    const { entry, opened } = await createFile(operations, `file${String(i)}`);
+    await operations.release(from(), entry.attributes.ino, opened.handle, undefined);
+  }
+  t.is(vfs.statistics.inodes, 61);
+  t.true(vfs.statistics.attributes <= 12, String(vfs.statistics.attributes));
+  t.is(vfs.statistics.dentries, 8);
+  const entry = await lookup(operations, "file0");
+  t.is(entry.attributes.ino, 2 as never);
+});
+
+test("an inode goes when its lookups are forgotten", async (t) => {
+  const { operations, vfs } = await fakeMount();
+  const { entry, opened } = await createFile(operations, "file");
+  const ino = entry.attributes.ino;
+  await lookup(operations, "file");
+  operations.forget(ino, 1);
+  operations.forget(ino, 1);
+  t.is(vfs.statistics.inodes, 2);
+  await operations.release(from(), ino, opened.handle, undefined);
+  t.is(vfs.statistics.inodes, 1);
+});

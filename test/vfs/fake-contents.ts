@@ -1,0 +1,150 @@
+/** Content of files in memory, flushed to a FakeNameServer when asked: what a test writes is dirty until then. */
+import type { Attributes, Nanos } from "../../src/base/attributes.ts";
+import type { Ino } from "../../src/base/ids.ts";
+import type { ContentOwner, Contents, FileContent } from "../../src/cache/types.ts";
+import type { FakeNameServer } from "./fake-name-server.ts";
+
+export class FakeContent implements FileContent {
+  bytes: Buffer;
+  dirtyTime: Nanos | undefined;
+  isDirty = false;
+  clearPrivileges = false;
+  discarded = false;
+  /** What happened, in order. */
+  readonly log: string[] = [];
+  error: Error | undefined;
+  /** The next write fails with it. */
+  writeError: Error | undefined;
+  /** Asynchronous writes wait for it. */
+  gate: Promise<void> | undefined;
+  readonly owner: ContentOwner;
+  private readonly server: FakeNameServer;
+
+  constructor(owner: ContentOwner, attributes: Attributes, server: FakeNameServer) {
+    this.owner = owner;
+    this.server = server;
+    this.bytes = Buffer.alloc(attributes.size);
+  }
+  get size(): number {
+    return this.bytes.length;
+  }
+  read(offset: number, length: number): { pieces: Buffer[] } {
+    return { pieces: [this.bytes.subarray(offset, offset + length)] };
+  }
+  write(offset: number, content: Buffer, options: { time: Nanos; clearPrivileges: boolean }): void | Promise<void> {
+    const error = this.writeError;
+    if (error !== undefined) {
+      this.writeError = undefined;
+      return Promise.reject(error);
+    }
+    if (offset + content.length > this.size) {
+      this.bytes = Buffer.concat([this.bytes, Buffer.alloc(offset + content.length - this.size)]);
+    }
+    content.copy(this.bytes, offset);
+    this.isDirty = true;
+    this.dirtyTime = options.time;
+    this.clearPrivileges ||= options.clearPrivileges;
+    this.log.push("write");
+    return this.gate;
+  }
+  append(content: Buffer, options: { time: Nanos; clearPrivileges: boolean }): number {
+    const at = this.size;
+    void this.write(at, content, options);
+    this.log.push("append");
+    return at;
+  }
+  flush(): Promise<void> {
+    this.log.push("flush");
+    if (this.error !== undefined) {
+      const error = this.error;
+      this.error = undefined;
+      return Promise.reject(error);
+    }
+    if (this.isDirty && !this.discarded) {
+      const known = this.server.get(this.owner.ino);
+      const mtime = this.dirtyTime ?? known.mtime;
+      this.server.changed(this.owner.ino, {
+        size: this.size,
+        mtime,
+        mode: this.clearPrivileges ? known.mode & ~0o6000 : known.mode,
+      });
+    }
+    this.isDirty = false;
+    this.dirtyTime = undefined;
+    this.clearPrivileges = false;
+    if (!this.discarded) this.owner.serverAttributes(this.server.get(this.owner.ino));
+    return Promise.resolve();
+  }
+  flushSoon(): void {
+    this.log.push("flushSoon");
+  }
+  async change<T>(options: { discardFrom?: number; keepDirty?: boolean }, run: () => Promise<T>): Promise<T> {
+    if (options.keepDirty !== true) {
+      if (options.discardFrom !== undefined) this.bytes = this.bytes.subarray(0, options.discardFrom);
+      if (options.discardFrom === 0) {
+        this.isDirty = false;
+        this.dirtyTime = undefined;
+      } else await this.flush();
+    }
+    this.log.push("change");
+    return run();
+  }
+  seek(offset: number): Promise<number> {
+    return Promise.resolve(offset);
+  }
+  forgetDirtyTime(): void {
+    this.dirtyTime = undefined;
+    this.log.push("forgetDirtyTime");
+  }
+  serverSize(size: number): void {
+    if (this.isDirty) return;
+    if (size < this.size) this.bytes = this.bytes.subarray(0, size);
+    else this.bytes = Buffer.concat([this.bytes, Buffer.alloc(size - this.size)]);
+  }
+  discard(): void {
+    this.discarded = true;
+    this.isDirty = false;
+    this.log.push("discard");
+  }
+}
+
+export class FakeContents implements Contents {
+  readonly files = new Map<Ino, FakeContent>();
+  readonly log: string[] = [];
+  caching = true;
+  readonly statistics = { dirtyBytes: 0, cleanBytes: 0 };
+  private readonly server: FakeNameServer;
+
+  constructor(server: FakeNameServer) {
+    this.server = server;
+  }
+  open(owner: ContentOwner, attributes: Attributes): FakeContent {
+    const content = new FakeContent(owner, attributes, this.server);
+    this.files.set(owner.ino, content);
+    return content;
+  }
+  close(ino: Ino): void {
+    this.files.delete(ino);
+    this.log.push(`close ${String(ino)}`);
+  }
+  async flushAll(): Promise<void> {
+    this.log.push("flushAll");
+    await Promise.all([...this.files.values()].map((file) => file.flush()));
+  }
+  async setCaching(allowed: boolean): Promise<void> {
+    this.caching = allowed;
+    this.log.push(`setCaching ${String(allowed)}`);
+    if (!allowed) await this.flushAll();
+  }
+  sessionLost(): void {
+    for (const file of this.files.values()) {
+      if (!file.isDirty) continue;
+      file.isDirty = false;
+      file.owner.lost(new Error("session lost"));
+    }
+  }
+  shutdown(): Promise<void> {
+    this.log.push("shutdown");
+    return Promise.resolve();
+  }
+}
