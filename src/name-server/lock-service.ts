@@ -1,25 +1,24 @@
 /**
  * The lock calls of sessions: asks the table, waits, and holds newcomers back after a restart.
  *
- * The table lives in memory: after a restart each session sets its locks again when it resumes. Until every session
- * that was there before has resumed or ended, a session that was not there before waits with its locks: somebody
- * else's may be coming back.
+ * The table lives in memory: after a restart each session takes its locks again when it resumes (`reclaim`). Until every
+ * session that was there before has resumed or ended, new locks wait: somebody else's may be coming back.
  */
 import { FsError } from "../base/errno.ts";
 import type { Ino } from "../base/ids.ts";
 import type { Lock } from "../protocol/types.ts";
+import type { NameServerMethods } from "../protocol/name-server.ts";
+import type { RequestOf } from "../rpc/types.ts";
 import { createLockTable, type LockTable } from "./locks.ts";
 import type { Session } from "./types.ts";
+
+type LockRequest = RequestOf<NameServerMethods, "setLock">;
 
 export interface LockService {
   /** The first lock in the way, or null. */
   getLock(session: Session, ino: Ino, lock: Lock): Lock | null;
   /** Takes or releases; resolves when granted. EAGAIN, EDEADLK, ENOLCK, EINVAL; the signal's reason when given up. */
-  setLock(
-    session: Session,
-    request: { readonly ino: Ino; readonly lock: Lock; readonly wait: boolean },
-    signal: () => AbortSignal,
-  ): void | Promise<void>;
+  setLock(session: Session, request: LockRequest, signal: () => AbortSignal): void | Promise<void>;
   releaseLocks(
     session: Session,
     request: { readonly ino: Ino; readonly owner: bigint; readonly kind: Lock["kind"] },
@@ -33,19 +32,15 @@ export interface LockService {
 const lockEndMax = 2n ** 63n - 1n;
 
 /** @param inGrace whether sessions of before the restart are still missing */
-export function createLockService(inGrace: (session: Session) => boolean): LockService {
+export function createLockService(inGrace: () => boolean): LockService {
   const table = createLockTable();
   const heldBack = new Set<() => void>();
 
-  function setLock(
-    session: Session,
-    request: { readonly ino: Ino; readonly lock: Lock; readonly wait: boolean },
-    signal: () => AbortSignal,
-  ): void | Promise<void> {
+  function setLock(session: Session, request: LockRequest, signal: () => AbortSignal): void | Promise<void> {
     const { ino, lock, wait } = request;
     if (lock.start > lock.end || lock.end > lockEndMax) throw new FsError("EINVAL", "not a range of bytes");
     if (session.ended) throw new FsError("ESTALE", `session ${session.id} has ended`);
-    if (lock.type !== "unlock" && inGrace(session)) {
+    if (lock.type !== "unlock" && request.reclaim !== true && inGrace()) {
       return graceOver(signal()).then(() => setLock(session, request, signal));
     }
     if (table.take(ino, session.id, lock)) return;

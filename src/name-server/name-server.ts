@@ -54,7 +54,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
     events: { onEnded, onHeardOf },
   });
   const admission = createAdmission({ sessions, clock, listening, log });
-  const locks = createLockService((session) => sessions.awaitsOthers && !session.beforeStart);
+  const locks = createLockService(() => sessions.awaitsOthers);
   const nodes = createNodes({
     ...{ store, execution, listening, log, cluster: knownCluster },
     nowNanos: () => clock.wallNanos(),

@@ -69,9 +69,9 @@ export function createSessions(parts: {
   const ending = new Map<Session, Promise<void>>();
   let awaited = 0;
 
-  function add(session: Omit<Session, "heardAt" | "changedAt" | "awaited" | "ended">): Session {
+  function add(session: Omit<Session, "heardAt" | "changedAt" | "ended">): Session {
     const now = listening.now();
-    const added: Session = { ...session, heardAt: now, changedAt: now, awaited: session.beforeStart, ended: false };
+    const added: Session = { ...session, heardAt: now, changedAt: now, ended: false };
     sessions.set(added.id, added);
     if (added.peer !== undefined) byPeer.set(added.peer, added);
     if (added.awaited) awaited++;
@@ -119,7 +119,7 @@ export function createSessions(parts: {
     load() {
       for (const [key, value] of store.range({ gte: "S", lt: "T" })) {
         const { clientName, opened } = decodeSession(value);
-        add({ id: sessionOfKey(key), clientName, opened, peer: undefined, beforeStart: true, caching: true });
+        add({ id: sessionOfKey(key), clientName, opened, peer: undefined, awaited: true, caching: true });
       }
       // With several of them each had said that it caches nothing before the next one was admitted.
       if (sessions.size > 1) for (const session of sessions.values()) session.caching = false;
@@ -138,7 +138,7 @@ export function createSessions(parts: {
         throw new FsError("EUSERS", `${String(limits.sessionsMax)} clients are mounted already`);
       }
       const id = randomId(random) as SessionId;
-      const session = add({ id, clientName, opened: clock.wallNanos(), peer, beforeStart: false, caching });
+      const session = add({ id, clientName, opened: clock.wallNanos(), peer, awaited: false, caching });
       await execution.change((transaction) => {
         transaction.put(keys.session(id), encodeSession({ opened: session.opened, clientName }));
       });

@@ -69,9 +69,7 @@ export interface Session {
   heardAt: number;
   /** When it last asked for a change, in listening time: a sign that a flush makes progress. */
   changedAt: number;
-  /** It was there before this server started. */
-  readonly beforeStart: boolean;
-  /** And it has not spoken since: it may hold locks that the server forgot. */
+  /** It was there before this server started and has not spoken since: it may hold locks that the server forgot. */
   awaited: boolean;
   /** Whether it may cache, as far as the server knows: false only once it has said so. */
   caching: boolean;

@@ -5,7 +5,7 @@ import { contentBytes, storableBytes } from "../../src/name-server/space.ts";
 function naive(free: readonly number[], replicas: number): number {
   const fits = (u: number): boolean => free.reduce((sum, each) => sum + Math.min(each, u), 0) >= replicas * u;
   let best = 0;
-  for (let u = 0; u <= 200; u++) if (fits(u)) best = u;
+  for (let u = 0; u <= 600; u++) if (fits(u)) best = u;
   return best;
 }
 
