@@ -7,7 +7,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { sleep, type Clock } from "../base/clock.ts";
-import { errnoOf, FsError } from "../base/errno.ts";
+import { FsError } from "../base/errno.ts";
 import { blockName, type NodeId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";

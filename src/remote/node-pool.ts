@@ -83,7 +83,7 @@ export class NodePool {
       if (isConnectionError(error)) {
         this.#failed(id, node, error as Error);
         // Nothing at all came back meanwhile: the connection is dead, not busy.
-        if (errnoOf(error) === "ETIMEDOUT" && node.answeredAt < sentAt) peer?.close("it does not answer");
+        if (errnoOf(error) === "ETIMEDOUT" && node.answeredAt <= sentAt) peer?.close("it does not answer");
       } else this.#answered(node);
       throw error;
     } finally {
