@@ -27,7 +27,8 @@ export function removalOperations(core: Core): Pick<Operations, "unlink" | "rmdi
     parent: Ino,
     name: Name,
   ): Promise<void> => {
-    await core.orphans.room();
+    const room = core.orphans.room();
+    if (room !== undefined) await room;
     const directory = inodeOf(core, parent);
     const victim = aim(core, core.dentries.get(parent, name));
     const changed = changingNames(core, [directory]);
@@ -65,7 +66,8 @@ interface Renaming {
 async function rename(core: Core, request: RequestContext, renaming: Renaming): Promise<void> {
   const { coherence, dentries } = core;
   const { parent, name, newParent, newName, flags } = renaming;
-  await core.orphans.room();
+  const room = core.orphans.room();
+  if (room !== undefined) await room;
   const directories = [inodeOf(core, parent), inodeOf(core, newParent)];
   const replaces = (flags & (renameFlags.noReplace | renameFlags.exchange)) === 0;
   if (replaces) await flushBeforeReplacing(core, request, renaming);

@@ -16,7 +16,7 @@ type XattrOperations = Pick<Operations, "setxattr" | "getxattr" | "listxattr" | 
 export function xattrOperations(core: Core): XattrOperations {
   const { nameServer, coherence, inodes, identity } = core;
 
-  const fetch = async (request: RequestContext, inode: Inode, name: Name): Promise<Buffer> => {
+  const fetch = async (request: RequestContext, inode: Inode, name: Name): Promise<Buffer | undefined> => {
     await flushBefore(inode, name, request.signal);
     const ino = inode.ino;
     const since = coherence.moment;
@@ -30,8 +30,9 @@ export function xattrOperations(core: Core): XattrOperations {
       remember(value);
       return value;
     } catch (error) {
-      if (errnoOf(error) === "ENODATA") remember(null);
-      throw staleIfGone(error);
+      if (errnoOf(error) !== "ENODATA") throw staleIfGone(error);
+      remember(null);
+      return undefined;
     }
   };
 
@@ -66,7 +67,7 @@ export function xattrOperations(core: Core): XattrOperations {
       const inode = inodeOf(core, ino);
       if (coherence.trusts(inode)) {
         const known = inode.attributes?.hasXattrs === false ? null : inode.xattrs?.get(name);
-        if (known === null) throw noSuchXattr;
+        if (known === null) return undefined;
         if (known !== undefined) return known;
       }
       return fetch(request, inode, name);
@@ -88,9 +89,6 @@ export function xattrOperations(core: Core): XattrOperations {
     },
   };
 }
-
-/** One object for the most frequent answer of all: who asks for security.capability wants no stack. */
-const noSuchXattr = new FsError("ENODATA", "no such extended attribute");
 
 async function list(core: Core, request: RequestContext, inode: Inode): Promise<readonly Name[]> {
   await flushBefore(inode, capabilityXattr, request.signal);

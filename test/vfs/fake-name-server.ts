@@ -259,6 +259,7 @@ export class FakeNameServer {
 
 function aborted(signal: AbortSignal | undefined): Promise<never> {
   return new Promise((_resolve, reject) => {
+    if (signal?.aborted === true) reject(signal.reason as Error);
     signal?.addEventListener("abort", () => {
       reject(signal.reason as Error);
     });

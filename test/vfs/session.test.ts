@@ -1,0 +1,120 @@
+/** A session that was lost, and access times: what happens without anybody asking. */
+import test from "ava";
+import { rootIno } from "../../src/base/ids.ts";
+import { limits } from "../../src/base/limits.ts";
+import { createFile, fakeMount, from, lookup, ManualClock, name, turns, writing } from "./mount.ts";
+
+test("after a lost session, handles with unsent data, locks or removed files answer EIO until closed", async (t) => {
+  const { operations, vfs, notifier } = await fakeMount();
+  const dirty = await createFile(operations, "dirty");
+  const locked = await createFile(operations, "locked");
+  const gone = await createFile(operations, "gone");
+  const fine = await createFile(operations, "fine");
+  const ino = dirty.entry.attributes.ino;
+  await operations.write(from(), ino, dirty.opened.handle, 0, Buffer.from("x"), writing);
+  const range = { kind: "posix", type: "write", start: 0n, end: 9n, owner: 5n, pid: 1 } as const;
+  await operations.setlk(from(), locked.entry.attributes.ino, locked.opened.handle, range, false);
+  await operations.unlink(from(), rootIno, name("gone"));
+  await vfs.events.onSession({ caching: true, resumed: false });
+  await turns();
+  for (const { entry, opened } of [dirty, locked, gone]) {
+    t.throws(() => operations.read(from(), entry.attributes.ino, opened.handle, 0, 1, 0), { message: /^EIO/ });
+    t.throws(() => operations.flush(from(), entry.attributes.ino, opened.handle, 5n), { message: /^EIO/ });
+    await operations.release(from(), entry.attributes.ino, opened.handle, undefined);
+  }
+  t.notThrows(() => operations.read(from(), fine.entry.attributes.ino, fine.opened.handle, 0, 1, 0));
+  t.is(notifier.sent[0], "all entries");
+  const again = await operations.open(from(), ino, 0, false);
+  t.notThrows(() => operations.read(from(), ino, again.handle, 0, 1, 0));
+});
+
+test("after a lost session nothing from before is believed", async (t) => {
+  const { operations, vfs, server } = await fakeMount();
+  await createFile(operations, "file");
+  await vfs.events.onSession({ caching: true, resumed: false });
+  await turns();
+  server.takeMethods();
+  await lookup(operations, "file");
+  t.deepEqual(server.takeMethods(), ["lookup"]);
+});
+
+test("a resumed session changes nothing, unless the rule for caching changed", async (t) => {
+  const { operations, vfs, server, contents } = await fakeMount();
+  await createFile(operations, "file");
+  server.takeMethods();
+  await vfs.events.onSession({ caching: true, resumed: true });
+  await lookup(operations, "file");
+  t.deepEqual(server.takeMethods(), []);
+  await vfs.events.onSession({ caching: false, resumed: true });
+  await turns();
+  t.false(contents.caching);
+  t.is((await lookup(operations, "file")).entryValidMillis, 0);
+});
+
+test("a lock that went to somebody else fails the handle that had it", async (t) => {
+  const { operations, vfs } = await fakeMount();
+  const { entry, opened } = await createFile(operations, "file");
+  const ino = entry.attributes.ino;
+  const other = await operations.open(from(), ino, 2, false);
+  const range = { kind: "posix", type: "write", start: 0n, end: 9n, owner: 5n, pid: 1 } as const;
+  await operations.setlk(from(), ino, opened.handle, range, false);
+  vfs.events.onLocksLost?.([{ ino, lock: range }]);
+  t.throws(() => operations.read(from(), ino, opened.handle, 0, 1, 0), { message: /^EIO/ });
+  t.notThrows(() => operations.read(from(), ino, other.handle, 0, 1, 0));
+});
+
+test("a session that began with others around writes through from the start", async (t) => {
+  const { contents } = await fakeMount({ caching: false });
+  t.is(contents.log[0], "setCaching false");
+});
+
+test("a read updates atime by the relatime rule, at once here and later at the server", async (t) => {
+  const clock = new ManualClock();
+  const { operations, server } = await fakeMount({ clock });
+  const { entry, opened } = await createFile(operations, "file");
+  const ino = entry.attributes.ino;
+  server.now += 1000n;
+  const { ctime } = entry.attributes;
+  await operations.read(from(), ino, opened.handle, 0, 10, 0);
+  const read = server.now;
+  const { attributes } = await operations.getattr(from(), ino, undefined);
+  t.is(attributes.atime, read);
+  server.takeMethods();
+  server.now += 1000n;
+  await operations.read(from(), ino, opened.handle, 0, 10, 0);
+  t.is((await operations.getattr(from(), ino, undefined)).attributes.atime, read);
+  clock.advance(limits.clientAccessTimeDelayMillis);
+  await turns();
+  t.deepEqual(server.takeMethods(), ["setattr"]);
+  t.is(server.get(ino).atime, read);
+  t.is(server.get(ino).ctime, ctime);
+});
+
+test("atime older than a day is updated, and never with O_NOATIME or noatime", async (t) => {
+  const { operations, server } = await fakeMount();
+  const file = server.put({ ino: 70 as never, atime: 10n, mtime: 5n, ctime: 5n });
+  server.entries.get(rootIno)?.set(name("file"), file.ino);
+  await lookup(operations, "file");
+  const { handle } = await operations.open(from(), file.ino, 0, false);
+  const quiet = await operations.open(from(), file.ino, 0o1000000, false);
+  await operations.read(from(), file.ino, handle, 0, 1, 0);
+  t.is((await operations.getattr(from(), file.ino, undefined)).attributes.atime, 10n);
+  server.now = 90_000_000_000_000n;
+  await operations.open(from(), file.ino, 0, false);
+  await operations.read(from(), file.ino, quiet.handle, 0, 1, 0);
+  t.is((await operations.getattr(from(), file.ino, undefined)).attributes.atime, 10n);
+  await operations.read(from(), file.ino, handle, 0, 1, 0);
+  t.is((await operations.getattr(from(), file.ino, undefined)).attributes.atime, server.now);
+
+  const other = await fakeMount({ accessTimes: false });
+  const { entry, opened } = await createFile(other.operations, "file");
+  other.server.now += 1000n;
+  await other.operations.read(from(), entry.attributes.ino, opened.handle, 0, 1, 0);
+  const { attributes } = await other.operations.getattr(from(), entry.attributes.ino, undefined);
+  t.is(attributes.atime, entry.attributes.atime);
+});
+
+test("statfs shows what the cluster has, in blocks of 4 KiB", async (t) => {
+  const { operations } = await fakeMount();
+  t.like(await operations.statfs(from(), rootIno), { blocks: 2000, blocksFree: 1000, blockBytes: 4096, filesFree: 90 });
+});
