@@ -15,7 +15,7 @@ export function createMapPushes(parts: { clock: Clock; sessions: Sessions; curre
     changed() {
       timer ??= clock.after(0, () => {
         timer = undefined;
-        for (const { peer } of sessions.all()) peer?.notify("mapChanged", { map: current() });
+        for (const { peer, callable } of sessions.all()) if (callable) peer?.notify("mapChanged", { map: current() });
       });
     },
     close() {

@@ -184,6 +184,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
       listening.close();
       pushes.close();
       orphans.close();
+      admission.close();
       for (const peer of peers) peer.close("the name server stops");
       await Promise.all([background.close(), reclaim.close()]);
     },

@@ -12,6 +12,7 @@ import type { Log } from "../base/log.ts";
 import { inoOfKey, keys } from "../metadata-store/keys.ts";
 import { decodeOrphan } from "../metadata-store/records.ts";
 import type { MetadataStore } from "../metadata-store/types.ts";
+import { nextTurn } from "./next-turn.ts";
 import type { Sessions } from "./sessions.ts";
 import type { RemotePeer, Session } from "./types.ts";
 
@@ -58,7 +59,7 @@ export function createOrphanQuestions(parts: {
 
   function ask(session: Session, question: Question): void {
     const { peer } = session;
-    if (question.asking || peer === undefined || session.ended) return;
+    if (question.asking || peer === undefined || !session.callable || session.ended) return;
     question.asking = true;
     askAll(session, question, peer).then(
       () => {
@@ -141,12 +142,6 @@ export function createOrphanQuestions(parts: {
 
 /** Orphans looked at in one go: the search yields to requests in between. */
 const searchMax = 4_096;
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
-}
 
 function search(question: Question): void {
   question.pending.clear();

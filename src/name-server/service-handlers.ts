@@ -14,12 +14,13 @@ import type { Capacity } from "./capacity.ts";
 import type { ClusterMaps } from "./cluster-map.ts";
 import type { Execution } from "./execution.ts";
 import { requireRole, type ServiceHandlers } from "./handlers.ts";
+import { nextTurn } from "./next-turn.ts";
 import type { Nodes } from "./nodes.ts";
 import type { OrphanQuestions } from "./orphan-questions.ts";
 import type { Reclaim } from "./reclaim.ts";
 import type { Replies } from "./replies.ts";
 import type { Sessions } from "./sessions.ts";
-import type { Session } from "./types.ts";
+import type { RemotePeer, Session } from "./types.ts";
 
 export function createServiceHandlers(parts: {
   store: MetadataStore;
@@ -41,14 +42,22 @@ export function createServiceHandlers(parts: {
   const { store, clock, log, execution, sessions, admission, orphans, replies, nodes, maps, allocation, capacity } =
     parts;
 
-  function opened(session: Session, resumed: boolean): ReplyOf<NameServerMethods, "openSession"> {
+  /** The answer to an opening; once it is on its way the client may be called. */
+  function opened(session: Session, peer: RemotePeer, resumed: boolean): ReplyOf<NameServerMethods, "openSession"> {
+    const { caching } = session;
+    void nextTurn().then(() => {
+      if (session.peer !== peer || session.ended) return;
+      session.callable = true;
+      admission.sessionCallable(session, caching);
+      if (resumed) orphans.resumed(session);
+    });
     return {
       session: session.id,
       resumed,
       cluster: parts.cluster(),
       ttlMillis: sessions.ttlMillis,
       serverNanos: clock.wallNanos(),
-      caching: session.caching,
+      caching,
       map: maps.current(),
     };
   }
@@ -68,18 +77,14 @@ export function createServiceHandlers(parts: {
       const known = resume === undefined ? undefined : sessions.get(resume);
       if (known !== undefined && !known.ended) {
         sessions.resume(peer, known);
-        // Once the reply is on its way.
-        clock.after(0, () => {
-          orphans.resumed(known);
-        });
-        return execution.whenDurable(() => opened(known, true));
+        return execution.whenDurable(() => opened(known, peer, true));
       }
       const session = await admission.admit(context.signal, (caching) => sessions.open(peer, clientName, caching));
       if (!peer.isOpen) {
         await sessions.end(session, "its connection broke while it was opened");
         throw new FsError("ECONNRESET", "the connection broke while the session was opened");
       }
-      return opened(session, false);
+      return opened(session, peer, false);
     },
 
     heartbeat(_request, { peer }) {

@@ -69,9 +69,9 @@ export function createSessions(parts: {
   const ending = new Map<Session, Promise<void>>();
   let awaited = 0;
 
-  function add(session: Omit<Session, "heardAt" | "changedAt" | "ended">): Session {
+  function add(session: Omit<Session, "callable" | "heardAt" | "changedAt" | "ended">): Session {
     const now = listening.now();
-    const added: Session = { ...session, heardAt: now, changedAt: now, ended: false };
+    const added: Session = { ...session, callable: false, heardAt: now, changedAt: now, ended: false };
     sessions.set(added.id, added);
     if (added.peer !== undefined) byPeer.set(added.peer, added);
     if (added.awaited) awaited++;
@@ -149,6 +149,7 @@ export function createSessions(parts: {
     resume(peer, session) {
       const old = session.peer;
       session.peer = peer;
+      session.callable = false;
       session.heardAt = listening.now();
       byPeer.set(peer, session);
       if (old !== undefined && old !== peer) {

@@ -65,6 +65,8 @@ export interface Session {
   readonly opened: Nanos;
   /** The connection that speaks for it now. */
   peer: RemotePeer | undefined;
+  /** The opening (or resumption) over this connection has been answered: calls do not overtake that answer. */
+  callable: boolean;
   /** When it last spoke, in listening time. */
   heardAt: number;
   /** When it last asked for a change, in listening time: a sign that a flush makes progress. */

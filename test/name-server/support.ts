@@ -121,7 +121,7 @@ export class TestCluster {
   }
 }
 
-type Method = keyof NameServerMethods & string;
+type Method = keyof NameServerMethods;
 
 /** A client that answers as it is told. */
 export class TestClient {
