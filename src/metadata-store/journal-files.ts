@@ -123,6 +123,10 @@ export async function prepareSpare(disk: Disk, bytes: number): Promise<void> {
       await file.write([zeros.subarray(0, Math.min(zeros.length, bytes - at))], at);
     }
     await file.sync();
+  } catch (error) {
+    // Of a file whose sync failed nothing is known: it must not be found and used.
+    await disk.remove(sparePath);
+    throw error;
   } finally {
     await file.close();
   }

@@ -51,7 +51,8 @@ export class Journal {
   #isRunning = false;
   #failure: FsError | undefined;
   readonly #failed = deferred<never>();
-  #isPreparing = false;
+  /** Sequence of the file during which a spare was prepared. */
+  #preparedAt = -1;
   /** Changes of the folder happen one after the other: all of them are about the spare. */
   #folderTurn: Promise<unknown> = nothing;
   #buffer = Buffer.allocUnsafeSlow(64 * 1024);
@@ -209,18 +210,14 @@ export class Journal {
     await file.close();
   }
 
-  /** Has the next file ready before it is needed: zeroing one takes a tenth of a second. */
+  /** Has the next file ready before it is needed: zeroing one takes a tenth of a second. Tried once per file. */
   #prepare(): void {
-    if (this.#isPreparing) return;
-    this.#isPreparing = true;
+    if (this.#preparedAt === this.#current.header.sequence) return;
+    this.#preparedAt = this.#current.header.sequence;
     const { disk, fileBytes, log } = this.#options;
-    void this.#inFolder(() => prepareSpare(disk, fileBytes)).then(
-      () => (this.#isPreparing = false),
-      (error: unknown) => {
-        this.#isPreparing = false;
-        log.warn({ error }, "the next journal file could not be preallocated; it is tried again when it is needed");
-      },
-    );
+    this.#inFolder(() => prepareSpare(disk, fileBytes)).catch((error: unknown) => {
+      log.warn({ error }, "the next journal file could not be preallocated; it is tried again when it is needed");
+    });
   }
 
   #inFolder<T>(change: () => Promise<T>): Promise<T> {

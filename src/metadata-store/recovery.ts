@@ -3,7 +3,7 @@
  * else it is rebuilt from the newest whole snapshot and the journal. What was acknowledged and is neither in LMDB nor in
  * the journal is a reason not to start.
  *
- * Order: replay what is durable; raise the epoch; write the tail into a new file, which makes it durable; replay it.
+ * Order: replay what is durable; write the tail into a new file, which makes it durable; raise the epoch; replay the tail.
  * Nothing is ever appended to a file of an earlier incarnation.
  */
 import type { Disk } from "../base/disk.ts";
@@ -23,7 +23,7 @@ import { decodeChanges, placeRecord } from "./journal-record.ts";
 import { NotContinued, scanJournal, type ScannedJournal, type ScannedRecord } from "./journal-scan.ts";
 import type { Materialised } from "./materialised.ts";
 import { OrderedMap } from "./ordered-map.ts";
-import { origin, positionText, type Position } from "./position.ts";
+import { origin, type Position } from "./position.ts";
 import { DamagedSnapshot, listSnapshots, readSnapshot } from "./snapshot.ts";
 
 export interface RecoveryOptions {
@@ -45,7 +45,6 @@ export interface Recovered {
   readonly current: OpenJournalFile;
   readonly closed: readonly ClosedFile[];
   readonly end: Position;
-  readonly newestSnapshot: number;
 }
 
 export async function recover(options: RecoveryOptions): Promise<Recovered> {
@@ -55,14 +54,19 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
   const snapshots = await listSnapshots(disk);
   const shown = Math.max(snapshots[0] ?? 0, typeof stored === "string" ? 0 : stored.index);
   const { base, scanned, replay } = await rebuild(options, snapshots, shown);
+  if (scanned.files.length === 0 && (stored !== "missing" || base.position.index > 0)) {
+    await base.close();
+    throw new FsError("EIO", "the journal is missing: restore the name server's folder from a copy");
+  }
   const epoch = Math.max(typeof stored === "string" ? 0 : stored.epoch, scanned.epoch, base.position.epoch) + 1;
-  await writeEpoch(disk, { epoch, index: scanned.durable.index });
   const { current, end } = await beginFile(options, scanned, epoch);
+  // Only now: where there is an epoch file there was a journal, so that a lost journal shows.
+  await writeEpoch(disk, { epoch, index: end.index });
   for (const record of scanned.tail) await replay.add(record);
   await replay.finish(end);
   const closed = await dropWhatMoved(disk, scanned.files, current.header.first);
   log.info({ epoch, index: end.index, replayed: replay.records, tail: scanned.tail.length }, "metadata recovered");
-  return { base, epoch, current, closed, end, newestSnapshot: snapshots[0] ?? 0 };
+  return { base, epoch, current, closed, end };
 }
 
 /** Brings a base to the newest position known durable, trying LMDB first, then the snapshots, then the empty store. */
@@ -76,11 +80,7 @@ async function rebuild(
   const known = Math.max(shown, base.position.index);
   const reasons: string[] = [];
   const isBehind = base.position.index < (snapshots[0] ?? 0);
-  for (const source of [
-    ...(isBehind ? [] : ["base" as const]),
-    ...snapshots,
-    ...(isBehind ? ["empty" as const] : []),
-  ]) {
+  for (const source of [...(isBehind ? [] : ["base" as const]), ...snapshots, "empty" as const]) {
     try {
       if (source !== "base") {
         base = await options.resetBase(base);
@@ -187,9 +187,4 @@ async function dropWhatMoved(disk: Disk, files: readonly ClosedFile[], first: nu
     }
   }
   return kept;
-}
-
-/** For messages. */
-export function describeEnd(recovered: Recovered): string {
-  return `batch ${positionText(recovered.end)}`;
 }

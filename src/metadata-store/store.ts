@@ -42,6 +42,7 @@ export class Store implements MetadataStore {
   #active = new OrderedMap();
   #moving: OrderedMap | undefined;
   #move: Promise<void> | undefined;
+  #pinsWaiting = 0;
   #moveTimer: Timer | undefined;
   #room: Deferred<void> | undefined;
   #snapshot: Promise<void> | undefined;
@@ -112,7 +113,6 @@ export class Store implements MetadataStore {
 
   /** Reads everything once and compares it with its checksums and table sums. Rejects with EIO, and fails the store. */
   async verify(): Promise<void> {
-    await this.#move;
     await this.#withPinned((state) => verifyState(state, () => new Promise(setImmediate)));
   }
 
@@ -152,6 +152,7 @@ export class Store implements MetadataStore {
   }
 
   #startMove(): void {
+    if (this.#pinsWaiting > 0) return;
     this.#moveTimer?.cancel();
     this.#moveTimer = undefined;
     if (this.#active.size === 0 || this.#failure !== undefined) return;
@@ -192,8 +193,9 @@ export class Store implements MetadataStore {
     log.info({ index }, "metadata snapshot taken");
   }
 
+  /** Between two moves the base is in one state; none begins while somebody waits for that. */
   async #withPinned<T>(use: (state: PinnedState) => Promise<T>): Promise<T> {
-    const state = this.#base.pin();
+    const state = await this.#pin();
     try {
       return await use(state);
     } catch (error) {
@@ -204,6 +206,17 @@ export class Store implements MetadataStore {
       throw error;
     } finally {
       state.release();
+    }
+  }
+
+  async #pin(): Promise<PinnedState> {
+    this.#pinsWaiting++;
+    try {
+      await this.#move;
+      return this.#base.pin();
+    } finally {
+      this.#pinsWaiting--;
+      this.#startMove();
     }
   }
 }
