@@ -1,4 +1,7 @@
-/** An index backend in memory: what was committed stays with the factory, as it would stay on a disk. */
+/**
+ * An index backend in memory: what was committed stays with the factory, as it would stay on a disk. Opening it again
+ * ends whoever had it open: the commits of a process that is dead never return.
+ */
 import { FsError } from "../base/errno.ts";
 import type { IndexBackend, IndexBackendFactory } from "./index-backend.ts";
 
@@ -6,9 +9,11 @@ export function memoryBackend(): IndexBackendFactory {
   const values = new Map<string, Buffer>();
   let sorted: string[] | undefined;
   let isTrusted = true;
+  let generation = 0;
   return {
     async open(): Promise<IndexBackend> {
       if (!isTrusted) throw new FsError("EIO", "a damaged value was met in the index");
+      const mine = ++generation;
       return Promise.resolve({
         get: (key) => values.get(key.toString("latin1")),
         *range(gte, lt) {
@@ -23,6 +28,7 @@ export function memoryBackend(): IndexBackendFactory {
           }
         },
         commit(changes) {
+          if (generation !== mine) return new Promise<never>(() => undefined);
           for (const [key, value] of changes) {
             if (value === null) values.delete(key.toString("latin1"));
             else values.set(key.toString("latin1"), value);

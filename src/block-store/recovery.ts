@@ -75,6 +75,11 @@ function checkAgainstFiles(index: BlockIndex, sizes: ReadonlyMap<number, number>
 async function complete(parts: Parts, index: BlockIndex, sizes: Map<number, number>): Promise<Recovered> {
   const known = index.position;
   const newest = Math.max(0, ...sizes.keys());
+  if (sizes.get(newest) === fileHeaderBytes && !index.segments.has(newest)) {
+    // Begun, perhaps not durably, and never used.
+    await parts.files.remove(newest);
+    sizes.delete(newest);
+  }
   for (const [segment, size] of sizes) {
     if (segment <= known.segment && !index.segments.has(segment)) {
       // Its removal was committed, its unlink was not reached.
@@ -90,6 +95,7 @@ async function complete(parts: Parts, index: BlockIndex, sizes: Map<number, numb
     index.setSegmentEnd(segment, end);
     index.advance({ segment, offset: end });
   }
+  await parts.files.syncNames();
   await index.commit();
   const endBytes = index.segments.get(newest)?.endBytes;
   return {
@@ -121,13 +127,16 @@ async function addTail({ files, identity: { node }, log }: Parts, index: BlockIn
   let end = from;
   let records = 0;
   try {
+    // A segment that the index does not know: its beginning was perhaps not durable either.
+    if (from === fileHeaderBytes) await rewrite(file, segment, memory.subarray(0, fileHeaderBytes), 0);
     for await (const found of scanSegment(files, { node, ...range })) {
       if (found.kind === "damage") {
         log.info({ segment, ...found }, "skipped an unfinished write");
         continue;
       }
       const { block, location, checksums } = found.head;
-      const record = await readWhole(file, segment, memory.subarray(0, recordBytes(location.length)), location.offset);
+      const record = memory.subarray(0, recordBytes(location.length));
+      await readWhole(file, segment, record, location.offset);
       const payload = record.subarray(headBytes(location.length)).subarray(0, location.length);
       if (isWhole({ block, checksums, location }, payload)) {
         await file.write([record], location.offset);
@@ -149,9 +158,13 @@ async function addTail({ files, identity: { node }, log }: Parts, index: BlockIn
   return end;
 }
 
-async function readWhole(file: DiskFile, segment: number, into: Buffer, offset: number): Promise<Buffer> {
+async function rewrite(file: DiskFile, segment: number, memory: Buffer, offset: number): Promise<void> {
+  await readWhole(file, segment, memory, offset);
+  await file.write([memory], offset);
+}
+
+async function readWhole(file: DiskFile, segment: number, into: Buffer, offset: number): Promise<void> {
   if ((await file.read(into, offset)) < into.length) throw cutShort(segment, offset);
-  return into;
 }
 
 /**

@@ -92,6 +92,11 @@ export class SegmentFiles {
     await this.#disk.syncFolder(folder);
   }
 
+  /** Makes what `list` shows durable: a process that was killed may have left it undone. */
+  syncNames(): Promise<void> {
+    return this.#disk.syncFolder(folder);
+  }
+
   async close(): Promise<void> {
     const files = [...this.#open.values()].map((opened) => opened.file);
     for (const segment of [...this.#open.keys()]) this.#drop(segment);

@@ -87,6 +87,8 @@ export class FaultyDisk implements Disk {
   durableFiles = new Map<string, Inode>();
   /** Says which calls fail. */
   fault: (call: Call, path: string) => ErrnoName | undefined = () => undefined;
+  /** How many turns of the event loop a call takes. */
+  turns: () => number = () => 1;
   totalBytes = Infinity;
   readonly counts: Record<Call, number> = {
     open: 0,
@@ -242,9 +244,7 @@ export class FaultyDisk implements Disk {
   }
 
   async #begin(call: Call, path: string): Promise<void> {
-    await new Promise<void>((resolve) => {
-      setImmediate(resolve);
-    });
+    for (let turn = this.turns(); turn > 0; turn--) await new Promise<void>((resolve) => setImmediate(resolve));
     if (this.#isDead) await new Promise<never>(() => undefined);
     this.counts[call] += 1;
     const errno = this.fault(call, path);
