@@ -91,7 +91,7 @@ export async function clusterDown(options: { dir: string; mount: string; say: (l
   const mountPoint = resolve(options.mount);
   const pidFiles = existsSync(dir) ? readdirSync(dir).filter((file) => file.endsWith(".pid")) : [];
   const client = livingProcess(join(dir, "client.pid"));
-  if (client !== undefined || mountServer(mountPoint) === undefined) await unmountIfOurs(mountPoint, client?.pid);
+  if (client !== undefined || mountServer(mountPoint) === undefined) await unmountIfOurs(mountPoint, client?.pid, dir);
   const order = (file: string): number => (file === "client.pid" ? 0 : file === "name.pid" ? 2 : 1);
   for (const file of pidFiles.sort((a, b) => order(a) - order(b))) {
     const running = livingProcess(join(dir, file));
@@ -101,13 +101,15 @@ export async function clusterDown(options: { dir: string; mount: string; say: (l
   }
 }
 
-async function unmountIfOurs(mountPoint: string, clientPid: number | undefined): Promise<void> {
+async function unmountIfOurs(mountPoint: string, clientPid: number | undefined, dir: string): Promise<void> {
   const entry = mountAt(mountPoint);
   if (entry?.type.startsWith("fuse.dfs") !== true) return;
   const server = mountServer(mountPoint);
   if (server !== undefined && server.pid !== clientPid) return;
+  // Without a name server there is nobody to write to, and nothing to wait for.
+  const lazy = server === undefined || livingProcess(join(dir, "name.pid")) === undefined;
   try {
-    await umount(mountPoint, { lazy: server === undefined });
+    await umount(mountPoint, { lazy });
   } catch (error) {
     // Something still has files open there: it keeps them, and sees errors once the client has ended.
     const busy = spawnSync("umount", ["-i", "-l", mountPoint], { stdio: "ignore" });

@@ -22,8 +22,9 @@ export interface FolderLock {
 export async function lockFolder(folder: string): Promise<FolderLock> {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const holderFile = join(folder, "holder.json");
-  const releaseTakeover = await lockfile.lock(folder, {
-    lockfilePath: join(folder, "takeover.lock"),
+  // proper-lockfile knows a lock by its first argument: the two need different ones.
+  const releaseTakeover = await lockfile.lock(join(folder, "takeover"), {
+    realpath: false,
     stale: takeoverMillis,
     retries: { retries: 60, factor: 1, minTimeout: 250, maxTimeout: 250 },
   });
@@ -41,6 +42,7 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
     const release = await lockfile.lock(folder, {
       lockfilePath: path,
       stale: neverMillis,
+      update: 60_000,
       onCompromised: (error) => {
         throw error;
       },

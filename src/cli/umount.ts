@@ -3,7 +3,6 @@
  * this returns. (umount(2) alone tells the driver nothing and waits for nothing.)
  */
 import { spawnSync } from "node:child_process";
-import { closeSync, fsyncSync, openSync } from "node:fs";
 import { resolve } from "node:path";
 import { ended } from "./daemon.ts";
 import { CommandFailure } from "./failure.ts";
@@ -21,7 +20,7 @@ export async function umount(mountPoint: string, options: { lazy: boolean }): Pr
     throw new CommandFailure(`${path} is a ${entry.type} filesystem, not dfs`, { status: umountFailed });
   }
   const server = mountServer(path);
-  if (server !== undefined) flush(path);
+  if (server !== undefined && !options.lazy) flush(path);
   const args = ["-i", ...(options.lazy || server === undefined ? ["-l"] : []), path];
   const result = spawnSync("umount", args, { stdio: ["ignore", "ignore", "pipe"], encoding: "utf8" });
   if (result.status !== 0) {
@@ -34,19 +33,20 @@ export async function umount(mountPoint: string, options: { lazy: boolean }): Pr
   }
 }
 
-/** fsync of the root directory is the driver's sign to flush everything (see SEMANTICS.md). */
+/**
+ * fsync of the root directory is the driver's sign to flush everything (see SEMANTICS.md). In a child process: this one
+ * must not hang in the kernel when the servers are gone.
+ */
 function flush(path: string): void {
-  try {
-    const fd = openSync(path, "r");
-    try {
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-  } catch (cause) {
-    throw new CommandFailure(`${path}: not everything could be written (${String(cause)}); still mounted`, {
-      status: umountFailed,
-      cause,
-    });
-  }
+  const result = spawnSync("sync", [path], {
+    stdio: ["ignore", "ignore", "pipe"],
+    encoding: "utf8",
+    timeout: flushMillis,
+    killSignal: "SIGKILL",
+  });
+  if (result.status === 0) return;
+  const why = result.error === undefined ? result.stderr.trim() : "the servers do not answer";
+  throw new CommandFailure(`${path}: not everything could be written (${why}); still mounted`, {
+    status: umountFailed,
+  });
 }

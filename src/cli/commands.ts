@@ -1,0 +1,187 @@
+/** Every command with its options and help. */
+import { Command, Option } from "commander";
+import { limits } from "../base/limits.ts";
+import { clusterDown, clusterUp } from "./cluster.ts";
+import { parseMountOptions, type MountOptions } from "./mount-options.ts";
+import { programVersion } from "./program-info.ts";
+import { fetchStatus, formatStatus } from "./status.ts";
+import { umount } from "./umount.ts";
+import { parseAddress, parseBytes, parseCount } from "./usage.ts";
+import type { Address } from "../rpc/types.ts";
+
+export interface Program {
+  /** Resolves with the exit status; rejects with CommanderError for a wrong command line. */
+  run(argv: readonly string[]): Promise<number>;
+}
+
+const defaultNameServer: Address = { host: "127.0.0.1", port: 7400 };
+
+export function buildProgram(): Program {
+  let status = 0;
+  const program = new Command("dfs")
+    .description("A distributed filesystem: a directory on many machines, kept on several storage nodes.")
+    .version(programVersion())
+    .showHelpAfterError("(see --help)")
+    .enablePositionalOptions()
+    .exitOverride();
+  const secretFile = (): Option =>
+    new Option("--secret-file <path>", "file with the cluster's secret (or the environment variable DFS_SECRET)");
+  const debug = (): Option => new Option("--debug", "log every request").default(false);
+  const say = (line: string): void => {
+    console.log(line);
+  };
+
+  program
+    .command("name-server")
+    .description("Serve the metadata of a cluster.")
+    .requiredOption("--data <folder>", "where the metadata is kept")
+    .option("--listen <host:port>", "where to listen", parseAddress, defaultNameServer)
+    .option("--replicas <n>", "copies of every block", parseCount(1, limits.replicasMax), limits.replicasDefault)
+    .addOption(secretFile())
+    .addOption(debug())
+    .action(
+      async (options: { data: string; listen: Address; replicas: number; secretFile?: string; debug: boolean }) => {
+        status = await (await import("./name-server.ts")).runNameServer(options);
+      },
+    );
+
+  program
+    .command("storage-node")
+    .description("Keep blocks of file content for a cluster.")
+    .requiredOption("--data <folder>", "where the blocks are kept")
+    .option("--listen <host:port>", "where to listen", parseAddress, { host: "127.0.0.1", port: 7500 })
+    .option("--advertise <host:port>", "where others reach it (default: where it listens)", parseAddress)
+    .option("--name-server <host:port>", "the cluster's name server", parseAddress, defaultNameServer)
+    .option("--capacity <size>", "how much it may use, for example 500G (default: what the disk has)", parseBytes)
+    .addOption(secretFile())
+    .addOption(debug())
+    .action(
+      async (options: {
+        data: string;
+        listen: Address;
+        advertise?: Address;
+        nameServer: Address;
+        capacity?: number;
+        secretFile?: string;
+        debug: boolean;
+      }) => {
+        status = await (await import("./storage-node.ts")).runStorageNode(options);
+      },
+    );
+
+  program
+    .command("mount")
+    .description("Mount a cluster as a directory; returns when it is mounted.")
+    .argument("<host:port>", "the name server; several, separated by commas")
+    .argument("<directory>", "where to mount it")
+    .option("-o, --option <list>", "mount options: memory=512M, timeout=SECONDS, noatime, ro, nosuid...", collect, [])
+    .option("-f, --foreground", "stay in the foreground, log to standard error", false)
+    .addOption(
+      new Option("--driver <name>", "how to reach the kernel").choices(["kernel", "fuse-native"]).default("kernel"),
+    )
+    .option("--log <file>", "log file of the background process (default: /var/log/dfs/mount-...)")
+    .addOption(secretFile())
+    .addOption(debug())
+    .action(
+      async (
+        source: string,
+        mountPoint: string,
+        options: {
+          option: string[];
+          foreground: boolean;
+          driver: MountOptions["driver"];
+          log?: string;
+          secretFile?: string;
+          debug: boolean;
+        },
+      ) => {
+        const addresses = source.split(",").map(parseAddress);
+        const secret = options.secretFile === undefined ? [] : [`secret-file=${options.secretFile}`];
+        const texts = [...options.option, ...secret];
+        const { runMount } = await import("./mount.ts");
+        status = await runMount({
+          addresses,
+          mountPoint,
+          options: parseMountOptions(texts, options.driver),
+          foreground: options.foreground,
+          debug: options.debug,
+          logFile: options.log,
+          args: [
+            ...["-o", texts.join(",")],
+            ...["--driver", options.driver],
+            ...(options.debug ? ["--debug"] : []),
+            source,
+            mountPoint,
+          ],
+        });
+      },
+    );
+
+  program
+    .command("umount")
+    .description("Write everything that is still in memory, unmount, wait for the client to end.")
+    .argument("<directory>", "where it is mounted")
+    .option("-l, --lazy", "detach now, even if it is in use; do not wait", false)
+    .action(async (mountPoint: string, options: { lazy: boolean }) => {
+      await umount(mountPoint, options);
+    });
+
+  program
+    .command("status")
+    .description("Show nodes, space, groups and sessions of a cluster.")
+    .argument("[host:port]", "the name server", parseAddress, defaultNameServer)
+    .option("--json", "for programs", false)
+    .addOption(secretFile())
+    .action(async (address: Address, options: { json: boolean; secretFile?: string }) => {
+      const reply = await fetchStatus(address, options.secretFile);
+      process.stdout.write(options.json ? `${JSON.stringify(reply, null, 2)}\n` : formatStatus(reply));
+    });
+
+  const cluster = program.command("cluster").description("A whole cluster on this machine, as `make up` starts it.");
+  cluster
+    .command("up")
+    .description("Start what is not running: name server, storage nodes, mount.")
+    .requiredOption("--dir <folder>", "data folders, pid files, logs")
+    .requiredOption("--mount <directory>", "where to mount it")
+    .option(
+      "--port <n>",
+      "name server; storage nodes at n+100, n+101...",
+      parseCount(1, 65_000),
+      defaultNameServer.port,
+    )
+    .option("--nodes <n>", "storage nodes", parseCount(1, 64), 3)
+    .option("--replicas <n>", "copies of every block", parseCount(1, limits.replicasMax), limits.replicasDefault)
+    .option("--capacity <size>", "of each storage node")
+    .action(
+      async (options: {
+        dir: string;
+        mount: string;
+        port: number;
+        nodes: number;
+        replicas: number;
+        capacity?: string;
+      }) => {
+        if (options.capacity !== undefined) parseBytes(options.capacity);
+        await clusterUp({ ...options, capacity: options.capacity, say });
+      },
+    );
+  cluster
+    .command("down")
+    .description("Unmount and stop everything; the data stays.")
+    .requiredOption("--dir <folder>", "as at up")
+    .requiredOption("--mount <directory>", "as at up")
+    .action(async (options: { dir: string; mount: string }) => {
+      await clusterDown({ ...options, say });
+    });
+
+  return {
+    async run(argv) {
+      await program.parseAsync(argv);
+      return status;
+    },
+  };
+}
+
+function collect(value: string, previous: string[]): string[] {
+  return [...previous, value];
+}

@@ -1,0 +1,29 @@
+#!/usr/bin/env node
+/** The `dfs` program: reads the command line, runs one command, ends with its status. */
+// Requests of the kernel that are being waited for each hold a thread of the pool; files need some, too.
+process.env["UV_THREADPOOL_SIZE"] ??= "12";
+
+import { CommanderError } from "commander";
+import { FsError } from "../base/errno.ts";
+import { buildProgram } from "./commands.ts";
+import { reportFailure } from "./daemon.ts";
+import { CommandFailure } from "./failure.ts";
+
+const usageStatus = 2;
+
+async function main(): Promise<number> {
+  try {
+    return await buildProgram().run(process.argv);
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : usageStatus;
+    if (!(error instanceof CommandFailure) && !(error instanceof FsError)) throw error;
+    const status = error instanceof CommandFailure ? error.status : 1;
+    console.error(`dfs: ${error.message}`);
+    reportFailure(error.message, status);
+    return status;
+  }
+}
+
+process.exitCode = await main();
+// What still holds the event loop (sockets being closed, a thread) must not hold the process.
+setTimeout(() => process.exit(), 2_000).unref();

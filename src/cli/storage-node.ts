@@ -1,0 +1,53 @@
+/** `dfs storage-node`: the process that keeps blocks. */
+import { systemClock } from "../base/clock.ts";
+import { systemRandom } from "../base/random.ts";
+import { openSystemDisk } from "../base/system-disk.ts";
+import { openIdentity } from "../block-store/identity.ts";
+import { openBlockStore } from "../block-store/open.ts";
+import type { Address } from "../rpc/types.ts";
+import { createStorageNode } from "../storage-node/node.ts";
+import { reportReady } from "./daemon.ts";
+import { lockFolder } from "./folder-lock.ts";
+import { createLifetime } from "./lifetime.ts";
+import { createLog } from "./logging.ts";
+import { createSurroundings } from "./surroundings.ts";
+
+export interface StorageNodeCommand {
+  readonly data: string;
+  readonly listen: Address;
+  readonly advertise?: Address;
+  readonly nameServer: Address;
+  /** Bytes; absent: what the disk has. */
+  readonly capacity?: number;
+  readonly secretFile?: string;
+  readonly debug: boolean;
+}
+
+export async function runStorageNode(command: StorageNodeCommand): Promise<number> {
+  const log = createLog("storage-node", { debug: command.debug });
+  const lifetime = createLifetime(log);
+  const surroundings = createSurroundings(log, { secretFile: command.secretFile, serving: command.listen });
+  const lock = await lockFolder(command.data);
+  const disk = await openSystemDisk(command.data);
+  const identity = await openIdentity(disk, systemRandom);
+  const capacityBytes = command.capacity ?? (await disk.space()).totalBytes;
+  const store = await openBlockStore({ disk, identity, capacityBytes, clock: systemClock, log });
+  store.failed.catch((error: unknown) => {
+    lifetime.fail(error);
+  });
+  const node = await createStorageNode({
+    store,
+    identity,
+    surroundings,
+    listen: command.listen,
+    ...(command.advertise === undefined ? {} : { advertised: command.advertise }),
+    nameServers: [command.nameServer],
+  });
+  log.info({ ...node.address, node: identity.node, data: command.data }, "serving");
+  reportReady();
+  const status = await lifetime.over;
+  await node.close();
+  if (status === 0) await store.close();
+  await lock.release();
+  return status;
+}
