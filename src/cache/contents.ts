@@ -121,7 +121,10 @@ export function createContents(options: ContentOptions): Contents {
     },
     statistics: {
       get dirtyBytes() {
-        return memory.heldBytes;
+        return memory.inUseBytes;
+      },
+      get pooledBytes() {
+        return memory.heldBytes - memory.inUseBytes;
       },
       get cleanBytes() {
         return blocks.bytes + layouts.bytes;

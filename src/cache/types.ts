@@ -42,8 +42,9 @@ export interface FileContent {
   /** As `write` at the end of the file, wherever that is (with other clients: decided by the server). Returns where. */
   append(content: Buffer, options: { time: Nanos; clearPrivileges: boolean }): number | Promise<number>;
   /**
-   * Everything written before the call is on all replicas and committed. Rejects with the error of any flush since the
-   * last report (each error is reported once; its data is dropped only if sending it again is hopeless).
+   * Everything written before the call is on all replicas and committed. Rejects with the error that it met, and with
+   * that of data lost since the last report (each loss is reported once). Data is dropped only if sending it again is
+   * hopeless or was tried for minutes; else it is kept, and sent again in the background and by the next `flush`.
    */
   flush(signal?: AbortSignal): Promise<void>;
   /** Starts writing in the background what is dirty (after the last close); its error comes at the next `flush`. */
@@ -78,7 +79,10 @@ export interface Contents {
   setCaching(allowed: boolean): Promise<void>;
   /** The session was lost: everything unflushed is lost, with `lost` called on each owner. */
   sessionLost(): void;
-  /** Bytes held: dirty and being written, and clean. */
-  readonly statistics: { readonly dirtyBytes: number; readonly cleanBytes: number };
+  /**
+   * Bytes of memory in use: for dirty data (being written too, with its bookkeeping), and for clean blocks, extents and
+   * what is being read. `pooledBytes`: kept to be used again for dirty data, within the same bound.
+   */
+  readonly statistics: { readonly dirtyBytes: number; readonly cleanBytes: number; readonly pooledBytes: number };
   shutdown(): Promise<void>;
 }

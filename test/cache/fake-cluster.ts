@@ -77,6 +77,10 @@ export class FakeCluster {
     file.size = size;
   }
 
+  punch(start: number, end: number, which: Ino = ino): void {
+    this.#cut(this.file(which), start, end);
+  }
+
   readonly nameServer: NameServer = {
     ask: async (method, request) => {
       await this.delay();

@@ -64,8 +64,7 @@ test("a stretch written in any order leaves as one block with one extent when it
   await new Promise<void>((resolve) => setImmediate(resolve));
   t.is(cluster.blocks.size, 1);
   t.is(cluster.file().extents.length, 1);
-  for (const i of [0, 1, 2, 3])
-    t.true(cluster.content().subarray(i * MiB.equals((i + 1) * MiB), patterned(1 * MiB, i)));
+  t.true(cluster.content().equals(Buffer.concat([0, 1, 2, 3].map((i) => patterned(1 * MiB, i)))));
 });
 
 test("16,384 random writes of 4 KiB are packed into at most 20 blocks", async (t) => {
@@ -117,9 +116,8 @@ test("a write during the flush of the same range is not lost, and commits stay i
   await file.write(0, patterned(8 * KiB, 1), at(1));
   const first = file.flush();
   await file.write(4 * KiB, patterned(8 * KiB, 2), at(2));
-  t.true(
-    await readAll(file).equals(Buffer.concat([patterned(8 * KiB, 1).subarray(0, 4 * KiB), patterned(8 * KiB, 2)])),
-  );
+  const newest = Buffer.concat([patterned(8 * KiB, 1).subarray(0, 4 * KiB), patterned(8 * KiB, 2)]);
+  t.true((await readAll(file)).equals(newest));
   const second = file.flush();
   t.is(cluster.count("writeExtents"), 1, "the second commit waits for the first");
   await step();
