@@ -115,11 +115,10 @@ export function isNamed(range: RangeRecord, index: number): boolean {
   return (range.named.readUInt8(index >>> 3) & (1 << (index & 7))) !== 0;
 }
 
-/** How many of the range's numbers are not named yet. */
-export function unnamedCount(range: RangeRecord): number {
-  let unnamed = 0;
-  for (let i = 0; i < range.count; i++) if (!isNamed(range, i)) unnamed++;
-  return unnamed;
+/** Whether every number has been named. (From the end: numbers are mostly used in their order.) */
+export function isExhausted(range: RangeRecord): boolean {
+  for (let index = range.count - 1; index >= 0; index--) if (!isNamed(range, index)) return false;
+  return true;
 }
 
 export function encodeRange(record: RangeRecord): Buffer {

@@ -9,8 +9,8 @@ import {
   decodeGroupEpoch,
   decodeRange,
   encodeRange,
+  isExhausted,
   isNamed,
-  unnamedCount,
   type RangeRecord,
 } from "../../metadata-store/records.ts";
 import type { Key } from "../../metadata-store/types.ts";
@@ -76,21 +76,20 @@ export class BlockClaims {
     if (this.#claimed.has(key)) return true;
     const open = this.#rangeOf(block);
     const index = block.number - open.first.number;
+    open.changed = true;
     if (isNamed(open.range, index)) return false;
     const { named } = open.range;
     named.writeUInt8(named.readUInt8(index >>> 3) | (1 << (index & 7)), index >>> 3);
-    open.changed = true;
     this.#claimed.add(key);
     return true;
   }
 
-  /** Puts the marks into the transaction. */
-  write(): void {
+  /** Puts the marks into the transaction. A range without a number left stays until the operation is at its end. */
+  write(atEnd: boolean): void {
     for (const open of this.#ranges) {
       if (!open.changed) continue;
-      if (unnamedCount(open.range) > 0) this.#transaction.put(open.key, encodeRange(open.range));
+      if (!atEnd || !isExhausted(open.range)) this.#transaction.put(open.key, encodeRange(open.range));
       else this.#transaction.remove(open.key);
-      open.changed = false;
     }
   }
 

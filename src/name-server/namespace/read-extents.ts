@@ -54,7 +54,7 @@ export const compactExtents: Method<"compactExtents"> = (context, { ino, before,
     putExtent(transaction, record.content, extent, accounts);
     added += extent.length;
   }
-  claims.write();
+  claims.write(true);
   accounts.write();
   writeInode(transaction, ino, { ...record, bytesUsed: record.bytesUsed - removed + added });
   return {};

@@ -91,7 +91,7 @@ class ContentWriter {
   }
 
   finish(): InodeRecord {
-    this.#claims.write();
+    this.#claims.write(true);
     this.#accounts.write();
     return this.#record;
   }
@@ -101,7 +101,9 @@ class ContentWriter {
   }
 
   #commitPart(): void {
-    writeInode(this.#context.transaction, this.#ino, this.finish());
+    this.#claims.write(false);
+    this.#accounts.write();
+    writeInode(this.#context.transaction, this.#ino, this.#record);
     this.#context.checkpoint();
   }
 
