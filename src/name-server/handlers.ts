@@ -117,7 +117,8 @@ export function createHandlers(parts: {
 
     getLock: ({ ino, lock }, { peer }) => ({ lock: locks.getLock(sessions.of(peer), ino, lock) }),
     setLock(request, context) {
-      const waiting = locks.setLock(sessions.of(context.peer), request, () => context.signal);
+      const session = request.reclaim === true ? sessions.reclaiming(context.peer) : sessions.of(context.peer);
+      const waiting = locks.setLock(session, request, () => context.signal);
       return waiting === undefined ? {} : waiting.then(() => ({}));
     },
     releaseLocks(request, { peer }) {

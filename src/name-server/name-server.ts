@@ -51,7 +51,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
   const sessions = createSessions({
     ...{ store, execution, clock, random, log, listening },
     ttlMillis: options.sessionTtlMillis ?? limits.sessionTtlMillis,
-    events: { onEnded, onHeardOf },
+    events: { onEnded, onBack },
   });
   const admission = createAdmission({ sessions, clock, listening, log });
   const locks = createLockService(() => sessions.awaitsOthers);
@@ -130,7 +130,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
     );
   }
 
-  function onHeardOf(): void {
+  function onBack(): void {
     if (!sessions.awaitsOthers) locks.graceEnded();
   }
 

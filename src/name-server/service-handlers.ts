@@ -88,7 +88,7 @@ export function createServiceHandlers(parts: {
     },
 
     heartbeat(_request, { peer }) {
-      sessions.of(peer);
+      sessions.heartbeat(peer);
       return { serverNanos: clock.wallNanos(), mapVersion: maps.version, bytesFree: capacity.space().bytesFree };
     },
 

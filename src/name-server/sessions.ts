@@ -21,18 +21,25 @@ import type { RemotePeer, Session } from "./types.ts";
 export interface SessionEvents {
   /** The end is durable: what the session held may be given away. */
   onEnded(session: Session): void;
-  /** A session that was awaited after a restart has resumed or ended. */
-  onHeardOf(): void;
+  /** A session that was awaited after a restart has all its locks again, or has ended. */
+  onBack(): void;
 }
 
 export interface Sessions {
   /** Reads the committed sessions: each gets a fresh time to live to come back. */
   load(): void;
   get(id: SessionId): Session | undefined;
-  /** The session that the peer speaks for; notes that it was heard of. ENOTCONN when it has none. */
+  /**
+   * The session that the peer speaks for; notes that it was heard of. ENOTCONN when it has none. What a resumed client
+   * sends first is one heartbeat and its locks; anything else says that it has all its locks again.
+   */
   of(peer: RemotePeer): Session;
   /** The same for a request that changes something. */
   changing(peer: RemotePeer): Session;
+  /** The same for a lock that is taken again. */
+  reclaiming(peer: RemotePeer): Session;
+  /** The same for a heartbeat. */
+  heartbeat(peer: RemotePeer): Session;
   find(peer: RemotePeer): Session | undefined;
   all(): readonly Session[];
   /** Creates a session for the peer; resolves when it is durable. EUSERS: too many. */
@@ -48,7 +55,7 @@ export interface Sessions {
   end(session: Session, reason: string, options?: { keepConnection: boolean }): Promise<void>;
   /** Ends those that have been silent for too long. */
   tick(): void;
-  /** Whether a session that was there before the restart has neither resumed nor ended. */
+  /** Whether a session that was there before the restart is neither back with all its locks nor ended. */
   readonly awaitsOthers: boolean;
   readonly ttlMillis: number;
 }
@@ -69,26 +76,32 @@ export function createSessions(parts: {
   const ending = new Map<Session, Promise<void>>();
   let awaited = 0;
 
-  function add(session: Omit<Session, "callable" | "heardAt" | "changedAt" | "ended">): Session {
+  function add(session: Omit<Session, "callable" | "heartbeats" | "heardAt" | "changedAt" | "ended">): Session {
     const now = listening.now();
-    const added: Session = { ...session, callable: false, heardAt: now, changedAt: now, ended: false };
+    const added: Session = { ...session, callable: false, heartbeats: 0, heardAt: now, changedAt: now, ended: false };
     sessions.set(added.id, added);
     if (added.peer !== undefined) byPeer.set(added.peer, added);
     if (added.awaited) awaited++;
     return added;
   }
 
-  function heardOf(session: Session): void {
+  function isBack(session: Session): void {
     if (!session.awaited) return;
     session.awaited = false;
     awaited--;
-    events.onHeardOf();
+    events.onBack();
   }
 
-  function of(peer: RemotePeer): Session {
+  function reclaiming(peer: RemotePeer): Session {
     const session = byPeer.get(peer);
     if (session === undefined) throw new FsError("ENOTCONN", "no session on this connection: open one first");
     session.heardAt = listening.now();
+    return session;
+  }
+
+  function of(peer: RemotePeer): Session {
+    const session = reclaiming(peer);
+    if (session.awaited) isBack(session);
     return session;
   }
 
@@ -104,7 +117,7 @@ export function createSessions(parts: {
     });
     sessions.delete(session.id);
     events.onEnded(session);
-    heardOf(session);
+    isBack(session);
   }
 
   return {
@@ -126,6 +139,13 @@ export function createSessions(parts: {
     },
 
     of,
+    reclaiming,
+
+    heartbeat(peer) {
+      const session = reclaiming(peer);
+      if (++session.heartbeats > 1) isBack(session);
+      return session;
+    },
 
     changing(peer) {
       const session = of(peer);
@@ -150,6 +170,7 @@ export function createSessions(parts: {
       const old = session.peer;
       session.peer = peer;
       session.callable = false;
+      session.heartbeats = 0;
       session.heardAt = listening.now();
       byPeer.set(peer, session);
       if (old !== undefined && old !== peer) {
@@ -157,7 +178,6 @@ export function createSessions(parts: {
         old.close("the session went on over another connection");
       }
       log.info({ session: session.id, client: session.clientName }, "a session was resumed");
-      heardOf(session);
     },
 
     disconnected(peer) {

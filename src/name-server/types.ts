@@ -71,8 +71,10 @@ export interface Session {
   heardAt: number;
   /** When it last asked for a change, in listening time: a sign that a flush makes progress. */
   changedAt: number;
-  /** It was there before this server started and has not spoken since: it may hold locks that the server forgot. */
+  /** It was there before this server started, and may still take locks again that the server forgot. */
   awaited: boolean;
+  /** Heartbeats since it was opened or resumed. */
+  heartbeats: number;
   /** Whether it may cache, as far as the server knows: false only once it has said so. */
   caching: boolean;
   /** Ended sessions do nothing any more; the object stays in the hands of requests that are under way. */
