@@ -1,19 +1,19 @@
 /**
- * Connections to storage nodes: one per node, opened at the first call, kept, opened again after it broke. Nodes are
- * known by id; where they are says the cluster map, at every use.
+ * Connections to storage nodes: one per node, opened on demand and kept. Nodes are known by id; where they are says the
+ * cluster map, at every use. A suspect node is refused nobody: callers prefer others.
  *
- * A node that failed is suspect for a while, doubling up to `limits.nodeAvoidMillisMax`, until a call succeeds: callers
- * prefer others, the pool itself refuses nobody. Bounded by the map: what has left it is closed.
+ * Bounded by the map: what has left it, or has moved, is closed. While calls are under way a timer looks for nodes that
+ * are stuck: what the name server calls down and what takes nothing is cut off, so that its calls fail and can go elsewhere.
  */
-import type { Clock } from "../base/clock.ts";
-import { errnoOf, FsError } from "../base/errno.ts";
+import type { Clock, Timer } from "../base/clock.ts";
+import { FsError } from "../base/errno.ts";
 import type { NodeId } from "../base/ids.ts";
-import { limits } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import type { StorageNodeMethods } from "../protocol/name-server.ts";
-import type { ClusterMap } from "../protocol/types.ts";
-import type { Address, Answer, CallOptions, Peer, ReplyOf, RequestOf } from "../rpc/types.ts";
-import { addressName, connectInTime, isConnectionError, type Connect, type NoMethods } from "./connect.ts";
+import type { ClusterMap, ClusterNode } from "../protocol/types.ts";
+import type { Answer, CallOptions, ReplyOf, RequestOf } from "../rpc/types.ts";
+import { connectInTime, type Connect, type NoMethods } from "./connect.ts";
+import { StorageLink } from "./storage-link.ts";
 
 export interface NodePoolOptions {
   readonly connect: Connect<NoMethods, StorageNodeMethods>;
@@ -25,32 +25,17 @@ export interface NodePoolOptions {
   readonly map: () => ClusterMap;
 }
 
-type NodePeer = Peer<StorageNodeMethods>;
-
-const suspectMillisFirst = 500;
-
-/** What is known of one node. */
-class Node {
-  address: Address;
-  peer: NodePeer | undefined;
-  connecting: Promise<NodePeer> | undefined;
-  /** Bytes of unanswered calls. */
-  bytesInFlight = 0;
-  failures = 0;
-  suspectUntil = -Infinity;
-  /** When (monotonic) it last answered anything. */
-  answeredAt = -Infinity;
-
-  constructor(address: Address) {
-    this.address = address;
-  }
-}
+const sweepMillis = 500;
+/** A node that is down by the map and has not answered for so long is cut off. */
+const downSilentMillis = 2_000;
 
 export class NodePool {
   readonly #options: NodePoolOptions;
-  readonly #nodes = new Map<NodeId, Node>();
+  readonly #links = new Map<NodeId, StorageLink>();
   readonly #closing = new AbortController();
-  #mapVersion = -1;
+  #map: ClusterMap | undefined;
+  #nodes = new Map<NodeId, ClusterNode>();
+  #sweeping: Timer | undefined;
 
   constructor(options: NodePoolOptions) {
     this.#options = options;
@@ -67,129 +52,84 @@ export class NodePool {
     request: RequestOf<StorageNodeMethods, M>,
     options: CallOptions,
   ): Promise<Answer<ReplyOf<StorageNodeMethods, M>>> {
-    const node = this.#node(id);
-    const { clock } = this.#options;
-    node.bytesInFlight += bytes;
-    let peer: NodePeer | undefined;
-    let sentAt = 0;
-    try {
-      peer = node.peer ?? (await this.#connected(id, node));
-      sentAt = clock.monotonicMillis();
-      const answer = await peer.call(method, request, options);
-      this.#answered(node);
-      return answer;
-    } catch (error) {
-      if (options.signal?.aborted === true) throw error;
-      if (isConnectionError(error)) {
-        this.#failed(id, node, error as Error);
-        // Nothing at all came back meanwhile: the connection is dead, not busy.
-        if (errnoOf(error) === "ETIMEDOUT" && node.answeredAt <= sentAt) peer?.close("it does not answer");
-      } else this.#answered(node);
-      throw error;
-    } finally {
-      node.bytesInFlight -= bytes;
-    }
+    const link = this.#link(id);
+    this.#sweeping ??= this.#options.clock.after(sweepMillis, () => {
+      this.#sweep();
+    });
+    return link.call(bytes, method, request, options);
   }
 
   bytesInFlight(id: NodeId): number {
-    return this.#nodes.get(id)?.bytesInFlight ?? 0;
+    return this.#links.get(id)?.bytesInFlight ?? 0;
   }
 
   /** Whether the node failed a short while ago. */
   isSuspect(id: NodeId): boolean {
-    const node = this.#nodes.get(id);
-    return node !== undefined && node.suspectUntil > this.#options.clock.monotonicMillis();
+    this.#follow();
+    return this.#links.get(id)?.isSuspect ?? false;
   }
 
   /** Somebody found out otherwise that the node does not do its work. */
   suspect(id: NodeId, why: Error): void {
-    this.#failed(id, this.#node(id), why);
+    this.#follow();
+    if (this.#nodes.has(id)) this.#link(id).suspect(why);
   }
 
   close(): void {
     this.#closing.abort(new FsError("ENOTCONN", "the connections to the storage nodes have been closed"));
-    for (const node of this.#nodes.values()) node.peer?.close("closed");
-    this.#nodes.clear();
+    this.#sweeping?.cancel();
+    for (const link of this.#links.values()) link.close("closed");
+    this.#links.clear();
   }
 
-  /** The node with its present address; EHOSTUNREACH if the map does not know it. */
-  #node(id: NodeId): Node {
-    const map = this.#options.map();
-    if (map.version !== this.#mapVersion) this.#follow(map);
+  /** The node at its present address; EHOSTUNREACH if the map does not know it. */
+  #link(id: NodeId): StorageLink {
+    if (this.#closing.signal.aborted) throw this.#closing.signal.reason as Error;
+    this.#follow();
+    const link = this.#links.get(id);
+    if (link !== undefined) return link;
     const node = this.#nodes.get(id);
-    if (node !== undefined) return node;
-    const known = map.nodes.find((candidate) => candidate.id === id);
-    if (known === undefined) throw new FsError("EHOSTUNREACH", `storage node ${id} is not part of the cluster`);
-    const added = new Node(known.address);
-    this.#nodes.set(id, added);
+    if (node === undefined) throw new FsError("EHOSTUNREACH", `storage node ${id} is not part of the cluster`);
+    const { connect, clock, log, clientName } = this.#options;
+    const hello = { role: "client", id: clientName } as const;
+    const { signal } = this.#closing;
+    const added = new StorageLink({
+      ...{ id, address: node.address, clock, log },
+      dial: (address) => connectInTime(connect, address, { handlers: {}, hello, signal, clock }),
+    });
+    this.#links.set(id, added);
     return added;
   }
 
-  #follow(map: ClusterMap): void {
-    this.#mapVersion = map.version;
-    const addresses = new Map(map.nodes.map(({ id, address }) => [id, address]));
-    for (const [id, node] of this.#nodes) {
-      const address = addresses.get(id);
-      if (address === undefined) {
-        this.#nodes.delete(id);
-        node.peer?.close("the node is not part of the cluster any more");
-      } else if (address.host !== node.address.host || address.port !== node.address.port) {
-        node.address = address;
-        node.connecting = undefined;
-        node.peer?.close("the node has moved");
-        node.peer = undefined;
-        node.suspectUntil = -Infinity;
-      }
+  /** Takes over a new map. */
+  #follow(): void {
+    const map = this.#options.map();
+    if (map === this.#map) return;
+    const before = this.#nodes;
+    this.#map = map;
+    this.#nodes = new Map(map.nodes.map((node) => [node.id, node]));
+    for (const [id, link] of this.#links) {
+      const node = this.#nodes.get(id);
+      if (node === undefined || node.address.host !== link.address.host || node.address.port !== link.address.port) {
+        this.#links.delete(id);
+        link.close("the node is not there any more");
+      } else if (node.state === "up" && before.get(id)?.state === "down") link.trust();
     }
   }
 
-  #connected(id: NodeId, node: Node): Promise<NodePeer> {
-    node.connecting ??= this.#open(id, node);
-    return node.connecting;
-  }
-
-  async #open(id: NodeId, node: Node): Promise<NodePeer> {
-    const { connect, clock, clientName } = this.#options;
-    const { address } = node;
-    try {
-      const peer = await connectInTime(connect, address, {
-        handlers: {},
-        hello: { role: "client", id: clientName },
-        signal: this.#closing.signal,
-        clock,
-      });
-      if (peer.remote.role !== "storage-node" || peer.remote.id !== id) {
-        peer.close("not the node that was expected here");
-        throw new FsError("EHOSTUNREACH", `at ${addressName(address)} is ${peer.remote.id}, not storage node ${id}`);
-      }
-      if (node.address !== address || this.#nodes.get(id) !== node) {
-        peer.close("the node has moved");
-        throw new FsError("ECONNRESET", `storage node ${id} has moved`);
-      }
-      node.peer = peer;
-      void peer.closed.then(() => {
-        if (node.peer === peer) node.peer = undefined;
-      });
-      return peer;
-    } finally {
-      if (node.address === address) node.connecting = undefined;
+  #sweep(): void {
+    this.#sweeping = undefined;
+    this.#follow();
+    let isBusy = false;
+    for (const [id, link] of this.#links) {
+      isBusy ||= link.isBusy;
+      link.checkOverdue();
+      if (this.#nodes.get(id)?.state === "down" && link.silentMillis() >= downSilentMillis)
+        link.cut("the node is down");
     }
-  }
-
-  #answered(node: Node): void {
-    node.answeredAt = this.#options.clock.monotonicMillis();
-    node.failures = 0;
-    node.suspectUntil = -Infinity;
-  }
-
-  #failed(id: NodeId, node: Node, error: Error): void {
-    const { clock, log } = this.#options;
-    const now = clock.monotonicMillis();
-    // Many calls fail together when a connection breaks: that is one failure.
-    if (node.suspectUntil > now) return;
-    const pause = Math.min(suspectMillisFirst * 2 ** Math.min(node.failures, 16), limits.nodeAvoidMillisMax);
-    node.failures++;
-    node.suspectUntil = now + pause;
-    log.warn({ node: id, address: addressName(node.address), err: error, millis: pause }, "avoiding a storage node");
+    if (!isBusy) return;
+    this.#sweeping = this.#options.clock.after(sweepMillis, () => {
+      this.#sweep();
+    });
   }
 }

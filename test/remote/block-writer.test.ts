@@ -242,3 +242,44 @@ test("whose fault a failed write is", (t) => {
   t.deepEqual(of("EEXIST"), { kind: "refused" });
   t.deepEqual(failureOf(new TypeError("bug"), [a, b]), { kind: "unreachable", node: a });
 });
+
+test("when the name server says that a silent node is down, what it was asked goes elsewhere at once", async (t) => {
+  const cluster = new FakeCluster(3);
+  const stopped = cluster.nodes[0] as FakeNode;
+  stopped.intercept = () => silence;
+  const writes = Promise.all([1, 2, 3, 4, 5, 6].map((i) => cluster.writer.write([content(4 * 1024 * 1024, i)])));
+  await cluster.clock.advance(4_000);
+  t.true(stopped.peers[0]?.isOpen);
+  cluster.setState(stopped.id, "down");
+  await cluster.clock.advance(1_000);
+  for (const { block } of await writes) t.not(cluster.members(block)[0], stopped);
+  t.false(stopped.peers[0]?.isOpen);
+});
+
+test("a node that takes no bytes is cut off when its calls do not even time out", async (t) => {
+  const cluster = new FakeCluster(3);
+  const stopped = cluster.nodes[0] as FakeNode;
+  stopped.ignoresDeadlines = true;
+  stopped.intercept = () => silence;
+  const writes = Promise.all([1, 2, 3, 4, 5, 6].map((i) => cluster.writer.write([content(1_000, i)])));
+  await cluster.clock.advance(20_000);
+  for (const { block } of await writes) t.not(cluster.members(block)[0], stopped);
+  t.false(stopped.peers[0]?.isOpen);
+});
+
+test("a node that the name server calls up again is not avoided any longer", async (t) => {
+  const cluster = new FakeCluster(2);
+  const node = cluster.nodes[0] as FakeNode;
+  await cluster.writer.write([content(100)]);
+  for (let i = 0; i < 6; i++) {
+    cluster.pool.suspect(node.id, new Error("again"));
+    await cluster.clock.advance(i < 5 ? limits.nodeAvoidMillisMax : 0);
+  }
+  t.true(cluster.pool.isSuspect(node.id));
+  cluster.setState(node.id, "down");
+  t.true(cluster.pool.isSuspect(node.id));
+  cluster.setState(node.id, "up");
+  t.false(cluster.pool.isSuspect(node.id));
+  cluster.pool.close();
+  t.is(cluster.clock.timers, 0);
+});

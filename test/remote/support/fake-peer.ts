@@ -32,6 +32,7 @@ export class FakePeer<T extends MethodTable> implements Peer<T> {
   readonly calls: FakeCall[] = [];
   isOpen = true;
   answering: Answering;
+  ignoresDeadlines = false;
   readonly #clock: Clock;
   readonly #pending = new Set<(error: Error) => void>();
   #resolveClosed!: (reason: string) => void;
@@ -74,7 +75,7 @@ export class FakePeer<T extends MethodTable> implements Peer<T> {
         fail(signal?.reason as Error);
       };
       const timer =
-        deadlineMillis === Infinity
+        deadlineMillis === Infinity || this.ignoresDeadlines
           ? undefined
           : this.#clock.after(deadlineMillis, () => {
               fail(new FsError("ETIMEDOUT", `${method}: no reply`));

@@ -26,6 +26,8 @@ export class FakeNode {
   readonly blocks = new Map<string, Buffer>();
   readonly peers: FakePeer<StorageNodeMethods>[] = [];
   isDown = false;
+  /** Its connections are stuck: calls settle only when they break. */
+  ignoresDeadlines = false;
   connects = 0;
   /** Comes before the normal answer; `undefined` means: go on normally. */
   intercept: (call: FakeCall) => unknown = () => undefined;
@@ -45,6 +47,7 @@ export class FakeNode {
     if (this.isDown) return Promise.reject(new FsError("ECONNREFUSED", `${this.id} is down`));
     const identity = { role: "storage-node", id: this.id } as const;
     const peer = new FakePeer<StorageNodeMethods>(this.#cluster.clock, (call) => this.#answer(call), identity);
+    peer.ignoresDeadlines = this.ignoresDeadlines;
     this.peers.push(peer);
     return Promise.resolve(peer);
   }
