@@ -1,5 +1,6 @@
 /** The content of all files of one client: see Contents in types.ts. Constructs and shares what they have in common. */
 import { assert } from "../base/assert.ts";
+import { sleep } from "../base/clock.ts";
 import { FsError } from "../base/errno.ts";
 import type { Ino } from "../base/ids.ts";
 import { BlockCache } from "./block-cache.ts";
@@ -17,6 +18,9 @@ const blocksAtOnceMax = 8;
 const chunkBytesMax = 1024 * 1024;
 /** Files that are flushed or asked for at once when all of them are. */
 const filesAtOnceMax = 16;
+/** How often, and how long after each other, data is sent that may not stay here. */
+const lastFlushesMax = 5;
+const lastFlushMillis = 1_000;
 
 /** Caching is off until `setCaching(true)`. */
 export function createContents(options: ContentOptions): Contents {
@@ -60,14 +64,26 @@ export function createContents(options: ContentOptions): Contents {
   async function stopCaching(): Promise<void> {
     isCaching = false;
     for (const file of files.values()) file.layout.forget();
-    await eachOf(files.values(), async (file) => {
+    await eachOf(files.values(), flushOrLose);
+  }
+
+  /** Nothing may stay here: what cannot be sent within a few tries is lost. */
+  async function flushOrLose(file: CachedFile): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
       try {
         await file.flush();
+        return;
       } catch (error) {
-        // Nothing may stay here that others cannot see, and it cannot be sent.
-        if (file.isDirty) file.lose(asError(error));
+        if (!file.isDirty) return;
+        if (attempt === lastFlushesMax) {
+          log.error({ ino: file.ino, error }, "unwritten data is lost: it had to be flushed and could not be");
+          flusher.forget(file);
+          file.lose(asError(error));
+          return;
+        }
+        await sleep(clock, lastFlushMillis);
       }
-    });
+    }
   }
 
   async function startCaching(): Promise<void> {
@@ -131,14 +147,7 @@ export function createContents(options: ContentOptions): Contents {
       },
     },
     async shutdown() {
-      await eachOf(files.values(), async (file) => {
-        try {
-          await file.flush();
-        } catch (error) {
-          log.error({ ino: file.ino, error }, "unwritten data is lost: it could not be flushed at the end");
-          file.lose(asError(error));
-        }
-      });
+      await eachOf(files.values(), flushOrLose);
       flusher.close();
       memory.refuseWaiters(new FsError("EIO", "shutting down"));
       await compactor.close();

@@ -105,14 +105,14 @@ export class DirtyRanges {
     return next;
   }
 
-  /** The open ranges, of one stretch or of all, in order. */
-  open(stretch?: number): DirtyPiece[] {
+  /** The open ranges, of one stretch or of all, in order, that start below an offset. */
+  open({ stretch, below = Infinity }: { stretch?: number; below?: number } = {}): DirtyPiece[] {
     const indices = stretch === undefined ? [...this.#stretches.keys()].sort((a, b) => a - b) : [stretch];
     const open: DirtyPiece[] = [];
     for (const index of indices) {
       const found = this.#stretches.get(index);
       if (found === undefined || found.openBytes === 0) continue;
-      for (const range of found.ranges) if (range.flight === undefined) open.push(range);
+      for (const range of found.ranges) if (range.flight === undefined && range.offset < below) open.push(range);
     }
     return open;
   }

@@ -48,6 +48,8 @@ export class CachedFile implements FileContent {
   #serverSize: number;
   /** Rises with each commit and change, so that older replies are recognised. */
   #sizeVersion = 0;
+  /** Unwritten data from here on is about to be dropped by a change. */
+  #discardFrom = Infinity;
 
   constructor(context: ContentContext, host: ContentHost, owner: ContentOwner, attributes: Attributes) {
     this.ino = owner.ino;
@@ -76,7 +78,7 @@ export class CachedFile implements FileContent {
   }
 
   get size(): number {
-    return Math.max(this.#serverSize, this.buffer.dirty.end);
+    return Math.max(this.#serverSize, Math.min(this.buffer.dirty.end, this.#discardFrom));
   }
 
   get dirtyTime(): Nanos | undefined {
@@ -138,18 +140,20 @@ export class CachedFile implements FileContent {
         await this.buffer.arrived().catch(() => undefined); // what failed is kept, and sent again later
         return run();
       }
-      const { buffer } = this;
-      if (options.discardFrom !== undefined) buffer.dirty.cutOpen(options.discardFrom);
-      buffer.seal({ urgent: true });
+      const { discardFrom = Infinity } = options;
+      this.buffer.seal({ below: discardFrom, urgent: true });
       try {
-        await buffer.arrived();
+        await this.buffer.arrived();
       } catch (error) {
-        if (options.discardFrom !== undefined) buffer.dirty.cutOpen(options.discardFrom);
-        if (!buffer.dirty.isEmpty) throw error;
+        if ((this.buffer.dirty.nextStart(0) ?? Infinity) < discardFrom) throw error;
       }
+      this.#discardFrom = discardFrom;
       try {
-        return await run();
+        const result = await run();
+        this.buffer.dirty.cutOpen(discardFrom);
+        return result;
       } finally {
+        this.#discardFrom = Infinity;
         this.layout.forget();
       }
     });

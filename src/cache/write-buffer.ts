@@ -61,7 +61,7 @@ export class WriteBuffer {
       },
     });
     this.#sealFull = (stretch) => {
-      this.#send(this.dirty.open(stretch), this.#fullTerms);
+      this.#send(this.dirty.open({ stretch }), this.#fullTerms);
     };
   }
 
@@ -114,9 +114,11 @@ export class WriteBuffer {
     return where;
   }
 
-  /** Sends everything that is open. `writeThrough`: it fails for good with its flight. */
-  seal(options: { writeThrough?: boolean; urgent?: boolean } = {}): void {
-    if (this.dirty.openBytes > 0) this.#send(this.dirty.open(), options);
+  /** Sends everything that is open (and starts below an offset). `writeThrough`: it fails for good with its flight. */
+  seal({ below, ...terms }: { below?: number; writeThrough?: boolean; urgent?: boolean } = {}): void {
+    if (this.dirty.openBytes === 0) return;
+    const open = this.dirty.open(below === undefined ? {} : { below });
+    if (open.length > 0) this.#send(open, terms);
   }
 
   /** Resolves when everything that was sent before is committed, rejects with what failed of it. */

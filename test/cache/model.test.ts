@@ -75,7 +75,7 @@ async function history(seed: number, options: { steps: number; faults: boolean }
   contents.close(ino);
   if (contents.statistics.dirtyBytes !== 0)
     throw new Mismatch(`leaked ${String(contents.statistics.dirtyBytes)} bytes`);
-  await contents.shutdown();
+  await untilSettled(clock, contents.shutdown());
 }
 
 function injectFaults({ cluster }: Client, random: Random): void {
