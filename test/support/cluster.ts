@@ -1,0 +1,185 @@
+/**
+ * A real cluster for tests: processes, ports and folders of its own under /tmp, a real mount, and an end that leaves
+ * nothing behind, also after a failure. Nothing here touches the mount from the test's own process.
+ */
+import { spawn, spawnSync, type SpawnSyncReturns } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { StatusReply } from "../../src/protocol/name-server.ts";
+
+const project = fileURLToPath(new URL("../..", import.meta.url));
+const dfs = join(project, "dist/cli/main.js");
+const prefix = "/tmp/dfs-test-";
+
+export interface ClusterOptions {
+  readonly nodes?: number;
+  readonly replicas?: number;
+  readonly capacity?: string;
+}
+
+export interface Cluster {
+  /** The mount point. */
+  readonly mnt: string;
+  /** Logs, pid files, data. */
+  readonly dir: string;
+  readonly port: number;
+  /** Runs `dfs ...args`. */
+  dfs(...args: string[]): SpawnSyncReturns<string>;
+  /** Runs a shell script with $MNT set, in the mount point unless told otherwise; throws with its output if it fails. */
+  sh(script: string, options?: { seconds?: number; cwd?: string }): Promise<string>;
+  /** Starts what is not running (also after a kill). */
+  up(): void;
+  /** `name`, `storage-1`..., `client`: the pid in its pid file. */
+  pid(name: string): number;
+  kill(name: string, signal?: NodeJS.Signals): void;
+  status(): StatusReply;
+  log(name: string): string;
+  down(): void;
+}
+
+export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
+  removeLeftovers();
+  const dir = mkdtempSync(prefix);
+  writeFileSync(join(dir, "owner.pid.test"), String(process.pid));
+  const mnt = join(dir, "mnt");
+  mkdirSync(mnt);
+  const port = await freePort(options.nodes ?? 3);
+  const clusterDir = join(dir, "cluster");
+  const cluster: Cluster = {
+    mnt,
+    dir: clusterDir,
+    port,
+    dfs: (...args) => spawnSync(process.execPath, [dfs, ...args], { encoding: "utf8", cwd: "/", timeout: 90_000 }),
+    sh: (script, { seconds = 120, cwd = mnt } = {}) =>
+      shell(script, { seconds, cwd, env: { ...process.env, MNT: mnt } }),
+    up() {
+      const args = ["cluster", "up", "--dir", clusterDir, "--mount", mnt, "--port", String(port)];
+      if (options.nodes !== undefined) args.push("--nodes", String(options.nodes));
+      if (options.replicas !== undefined) args.push("--replicas", String(options.replicas));
+      if (options.capacity !== undefined) args.push("--capacity", options.capacity);
+      const result = this.dfs(...args);
+      if (result.status !== 0) throw new Error(`cluster up: ${result.stdout}${result.stderr}`);
+    },
+    pid: (name) => Number(readFileSync(join(clusterDir, `${name}.pid`), "utf8").split("\n")[0]),
+    kill(name, signal = "SIGKILL") {
+      process.kill(this.pid(name), signal);
+    },
+    status() {
+      return JSON.parse(this.dfs("status", `127.0.0.1:${String(port)}`, "--json").stdout) as StatusReply;
+    },
+    log: (name) => readFileSync(join(clusterDir, `${name}.log`), "utf8"),
+    down() {
+      this.dfs("cluster", "down", "--dir", clusterDir, "--mount", mnt);
+      removeTest(dir);
+    },
+  };
+  try {
+    cluster.up();
+  } catch (error) {
+    cluster.down();
+    throw error;
+  }
+  return cluster;
+}
+
+/** Runs a script with `bash -e`; resolves with its standard output. */
+export function shell(
+  script: string,
+  options: { seconds: number; cwd: string; env?: NodeJS.ProcessEnv },
+): Promise<string> {
+  return new Promise((resolve, reject) => {
+    // The script changes into the folder itself: spawn would do it from this process, which must not touch a mount.
+    const child = spawn("bash", ["-euo", "pipefail", "-c", `cd "$CWD"; ${script}`], {
+      cwd: "/",
+      env: { ...(options.env ?? process.env), CWD: options.cwd },
+      stdio: ["ignore", "pipe", "pipe"],
+      detached: true,
+    });
+    const chunks: Buffer[] = [];
+    const errors: Buffer[] = [];
+    child.stdout.on("data", (data: Buffer) => chunks.push(data));
+    child.stderr.on("data", (data: Buffer) => errors.push(data));
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+    }, options.seconds * 1000);
+    child.on("close", (code, signal) => {
+      clearTimeout(timer);
+      const out = Buffer.concat(chunks).toString();
+      if (code === 0) resolve(out);
+      else {
+        const how = isLate ? `not done after ${String(options.seconds)} s` : `ended with ${String(code ?? signal)}`;
+        reject(
+          new Error(
+            `${script.trim().slice(0, 200)}\n${how}\n${out.slice(-2_000)}\n${Buffer.concat(errors).toString().slice(-2_000)}`,
+          ),
+        );
+      }
+    });
+  });
+}
+
+/** A name-server port whose storage-node ports are free too. */
+async function freePort(nodes: number): Promise<number> {
+  for (let attempt = 0; attempt < 50; attempt++) {
+    const port = 20_000 + ((process.pid * 131 + attempt * 977) % 30_000);
+    const wanted = [port, ...Array.from({ length: nodes }, (_, i) => port + 100 + i)];
+    if ((await Promise.all(wanted.map(isFree))).every(Boolean)) return port;
+  }
+  throw new Error("no free ports");
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => {
+      resolve(false);
+    });
+    server.listen(port, "127.0.0.1", () =>
+      server.close(() => {
+        resolve(true);
+      }),
+    );
+  });
+}
+
+/** What an interrupted run left: its mounts, its processes (by their pid files), its folders. */
+function removeLeftovers(): void {
+  for (const name of readdirSync("/tmp").filter((entry) => `/tmp/${entry}`.startsWith(prefix))) {
+    const dir = join("/tmp", name);
+    let owner: number;
+    try {
+      owner = Number(readFileSync(join(dir, "owner.pid.test"), "utf8"));
+    } catch {
+      // Another test has just made it, or just removed it.
+      continue;
+    }
+    try {
+      process.kill(owner, 0);
+    } catch {
+      spawnSync(
+        process.execPath,
+        [dfs, "cluster", "down", "--dir", join(dir, "cluster"), "--mount", join(dir, "mnt")],
+        {
+          cwd: "/",
+          timeout: 60_000,
+        },
+      );
+      removeTest(dir);
+    }
+  }
+}
+
+function removeTest(dir: string): void {
+  spawnSync("umount", ["-i", "-l", join(dir, "mnt")], { stdio: "ignore" });
+  try {
+    // Never into a mount: rmdir fails there, and so the rest stays for a person to look at.
+    rmdirSync(join(dir, "mnt"));
+  } catch {
+    return;
+  }
+  rmSync(dir, { recursive: true, force: true });
+}
