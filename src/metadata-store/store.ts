@@ -178,6 +178,8 @@ export class Store implements MetadataStore {
     }
     if (this.#journal.bytes - this.#bytesAtSnapshot < this.#parts.snapshotJournalBytes) return;
     this.snapshot().catch((error: unknown) => {
+      // Tried again when the journal has grown by a sixteenth more.
+      this.#bytesAtSnapshot = this.#journal.bytes - (this.#parts.snapshotJournalBytes * 15) / 16;
       if (!this.#stopping.signal.aborted) this.#parts.log.error({ error }, "no snapshot was taken");
     });
   }
