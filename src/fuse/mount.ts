@@ -1,6 +1,6 @@
 /**
- * Mounting and unmounting, by the system's own `mount` and `umount` in child processes: no native code, and the helper
- * /sbin/mount.fuse is left out (-i). Nothing here touches the mounted directory: the serving process would wait for
+ * Mounting and unmounting, by the system's own `mount` and `umount` in child processes: no native code, and the helpers
+ * of /sbin are left out (-i), source and mount point are taken as they are (-c). Nothing here touches the mounted directory: the serving process would wait for
  * itself.
  */
 import { spawn } from "node:child_process";
@@ -38,7 +38,11 @@ export async function mount(parameters: MountParameters): Promise<void> {
     ...parameters.options,
   ];
   const { source, mountPoint, fd } = parameters;
-  const done = await run("mount", ["-i", "-t", filesystemType, "-o", options.join(","), "--", source, mountPoint], fd);
+  const done = await run(
+    "mount",
+    ["-i", "-c", "-t", filesystemType, "-o", options.join(","), "--", source, mountPoint],
+    fd,
+  );
   if (done.status !== 0) throw new FsError("EIO", `mount ${mountPoint}: ${done.message}`);
 }
 
@@ -59,10 +63,10 @@ export async function raiseReadAhead(mountPoint: string, log: Log): Promise<void
  * file is closed. Done too when nothing is mounted there any more.
  */
 export async function unmount(mountPoint: string, log: Log): Promise<void> {
-  const done = await run("umount", ["-i", "--", mountPoint]);
+  const done = await run("umount", ["-i", "-c", "--", mountPoint]);
   if (done.status === 0 || (await mountedAt(mountPoint))?.type !== filesystemType) return;
   log.warn({ mountPoint, reason: done.message }, "the mount is in use: detaching it, files that are open stay usable");
-  const detached = await run("umount", ["-i", "-l", "--", mountPoint]);
+  const detached = await run("umount", ["-i", "-c", "-l", "--", mountPoint]);
   if (detached.status === 0 || (await mountedAt(mountPoint))?.type !== filesystemType) return;
   throw new FsError("EBUSY", `umount ${mountPoint}: ${detached.message}`);
 }

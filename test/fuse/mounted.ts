@@ -99,9 +99,17 @@ export interface Running {
   said(text: string): Promise<void>;
 }
 
-export function start(command: readonly string[], cwd?: string): Running {
-  const [program = "", ...args] = command;
-  const child = spawn(program, args, { cwd, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, LC_ALL: "C" } });
+/**
+ * Runs a program in `folder`, to which a shell changes: spawn's own `cwd` would be entered while this thread waits for
+ * the program to start, and nobody would serve the mount meanwhile.
+ */
+export function start(command: readonly string[], folder = "/"): Running {
+  const [program = ""] = command;
+  const child = spawn("sh", ["-c", 'cd "$0" && exec "$@"', folder, ...command], {
+    cwd: "/",
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, LC_ALL: "C" },
+  });
   let out = "";
   let err = "";
   child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()));
@@ -119,19 +127,19 @@ export function start(command: readonly string[], cwd?: string): Running {
   };
 }
 
-export function run(command: readonly string[], cwd?: string): Promise<Outcome> {
-  return start(command, cwd).outcome;
+export function run(command: readonly string[], folder?: string): Promise<Outcome> {
+  return start(command, folder).outcome;
 }
 
-/** Runs a script in `cwd`; its standard output. Rejects when it fails. */
-export async function python(script: string, cwd: string): Promise<string> {
-  const { status, out, err } = await run(["python3", "-c", script], cwd);
+/** Runs a script in `folder`; its standard output. Rejects when it fails. */
+export async function python(script: string, folder: string): Promise<string> {
+  const { status, out, err } = await run(["python3", "-c", script], folder);
   if (status !== 0) throw new Error(`python3 ended with ${String(status)}: ${err}`);
   return out.trim();
 }
 
-export async function shell(script: string, cwd: string): Promise<string> {
-  const { status, out, err } = await run(["sh", "-e", "-c", script], cwd);
+export async function shell(script: string, folder: string): Promise<string> {
+  const { status, out, err } = await run(["sh", "-e", "-c", script], folder);
   if (status !== 0) throw new Error(`sh ended with ${String(status)}: ${err}`);
   return out.trim();
 }
