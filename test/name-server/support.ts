@@ -215,6 +215,11 @@ export class TestClient {
     return this.call(method, { ...request, op } as unknown as RequestOf<NameServerMethods, M>);
   }
 
+  /** A new session begins its slots anew. */
+  forgetSequences(): void {
+    this.#sequences.clear();
+  }
+
   async create(text: string, slot = 0): Promise<Ino> {
     const request = { caller: root, parent: rootIno, name: nameFromText(text), mode: 0o100644, umask: 0o022 };
     return (await this.change("create", request, slot)).attributes.ino;
