@@ -97,7 +97,10 @@ async function applyChanges(
       content.forgetDirtyTime();
       return change(core, request, inode, fromOpenFile, changes);
     });
-  } else await change(core, request, inode, fromOpenFile, changes);
+  } else {
+    if (changes.mtime !== undefined) content?.forgetDirtyTime();
+    await change(core, request, inode, fromOpenFile, changes);
+  }
 }
 
 async function change(
@@ -136,8 +139,13 @@ export async function truncate(
   // In use: its content may not be closed below the change.
   hold(inode);
   try {
-    await content.change({ discardFrom: changes.size }, () => change(core, request, inode, fromOpenFile, changes));
-    if (!content.isDirty) inode.writtenBytes = 0;
+    // The write that took privileges away may be dropped unsent: then this has to say so.
+    const all = inode.privilegesCleared ? { ...changes, killPrivileges: true } : changes;
+    await content.change({ discardFrom: changes.size }, () => change(core, request, inode, fromOpenFile, all));
+    if (!content.isDirty) {
+      inode.writtenBytes = 0;
+      inode.privilegesCleared = false;
+    }
     if (changes.size === 0 && sizeBefore > 0) inode.flushAtClose = true;
   } finally {
     letGo(core, inode);

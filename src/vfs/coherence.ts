@@ -70,6 +70,7 @@ export function createCoherence(clock: Clock): Coherence {
   let switchedAt = 1;
   let parts: CoherenceParts | undefined;
   let notifier: Notifier | undefined;
+  let contentsSwitched: Promise<void> = Promise.resolve();
 
   const canForgetNames = (): boolean => notifier?.canInvalidateAllEntries === true;
 
@@ -77,6 +78,13 @@ export function createCoherence(clock: Clock): Coherence {
     caching = allowed;
     switchedAt = ++moment;
     parts?.dentries.clear();
+  };
+
+  /** Contents hear of switches one after the other: each takes its time, and the last one counts. */
+  const switchContents = (): Promise<void> => {
+    const allowed = caching;
+    contentsSwitched = contentsSwitched.catch(() => undefined).then(() => parts?.contents.setCaching(allowed));
+    return contentsSwitched;
   };
 
   const forgetInKernel = async (): Promise<void> => {
@@ -126,7 +134,7 @@ export function createCoherence(clock: Clock): Coherence {
     },
     connect(given) {
       parts = given;
-      if (!caching) given.background.run("write through", given.contents.setCaching(false));
+      given.background.run("tell the contents whether they may cache", switchContents());
     },
     start(given) {
       notifier = given;
@@ -138,7 +146,7 @@ export function createCoherence(clock: Clock): Coherence {
       // Mappings kept pages while others could write.
       const kernel = notifier;
       await Promise.all([
-        parts.contents.setCaching(true),
+        switchContents(),
         inParallel(parts.inodes(), (inode) =>
           inode.opens > 0 && kernel !== undefined ? kernel.invalidateData(inode.ino, 0, 0) : undefined,
         ),
@@ -146,7 +154,7 @@ export function createCoherence(clock: Clock): Coherence {
     },
     async forbid() {
       switchTo(false);
-      await Promise.all([parts?.contents.setCaching(false), forgetInKernel()]);
+      await Promise.all([switchContents(), forgetInKernel()]);
     },
     async forgetEverything() {
       switchTo(caching);

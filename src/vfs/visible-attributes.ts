@@ -11,7 +11,7 @@ export function visibleAttributes(inode: Inode): Attributes {
   assert(attributes !== undefined, `inode ${String(inode.ino)} has no attributes`);
   if (content === undefined && accessTime === undefined) return attributes;
   const size = content?.size ?? attributes.size;
-  const written = content?.dirtyTime;
+  const written = content?.isDirty === true ? content.dirtyTime : undefined;
   const atime = later(attributes.atime, accessTime);
   const asServer = written === undefined && size === attributes.size && atime === attributes.atime;
   if (asServer && !inode.privilegesCleared) return attributes;

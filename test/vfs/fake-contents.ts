@@ -112,7 +112,7 @@ export class FakeContents implements Contents {
   readonly files = new Map<Ino, FakeContent>();
   readonly log: string[] = [];
   caching = true;
-  readonly statistics = { dirtyBytes: 0, cleanBytes: 0 };
+  readonly statistics = { dirtyBytes: 0, cleanBytes: 0, pooledBytes: 0 };
   private readonly server: FakeNameServer;
 
   constructor(server: FakeNameServer) {

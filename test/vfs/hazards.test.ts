@@ -147,7 +147,7 @@ test("stop flushes before the session ends: umount sends no DESTROY", async (t) 
   await operations.stop();
   t.is(server.get(entry.attributes.ino).size, 4);
   t.true(server.closed);
-  t.deepEqual(contents.log.slice(0, 1), ["flushAll"]);
+  t.true(contents.log.indexOf("flushAll") < contents.log.indexOf("shutdown"));
 });
 
 test("stop ends the session also when data could not be flushed", async (t) => {
