@@ -13,6 +13,10 @@ import type { IndexBackend, IndexBackendFactory } from "./index-backend.ts";
 
 const folder = "index";
 const marker = "index.doubtful";
+/** `MDB_meta` of lmdb's mdb.c, behind a page header of 24 bytes. */
+const lmdbMagic = 0xbeefc0de;
+const lmdbMagicAt = 24;
+const lmdbPageBytes = 4096;
 /** Address space, not memory: room for some hundred million blocks. */
 const mapBytes = 32 * 1024 ** 3;
 
@@ -21,6 +25,7 @@ export function lmdbBackend(disk: Disk): IndexBackendFactory {
     async open() {
       if (await disk.exists(marker))
         throw new FsError("EIO", "the index was damaged or could not be opened the last time");
+      await checkFile(disk);
       await (await disk.open(marker, "create")).close();
       const backend = await openBackend(join(disk.root, folder));
       await disk.remove(marker);
@@ -36,6 +41,21 @@ export function lmdbBackend(disk: Disk): IndexBackendFactory {
       await disk.syncFolder("");
     },
   };
+}
+
+/** Rejects when the file is there and does not begin as LMDB's files do: with two pages that hold a magic number. */
+async function checkFile(disk: Disk): Promise<void> {
+  const path = `${folder}/data.mdb`;
+  if (!(await namesIn(disk)).includes(path)) return;
+  const file = await disk.open(path, "open");
+  try {
+    const pages = Buffer.alloc(2 * lmdbPageBytes);
+    await file.read(pages, 0);
+    const isLmdb = [0, lmdbPageBytes].every((page) => pages.readUInt32LE(page + lmdbMagicAt) === lmdbMagic);
+    if (!isLmdb) throw new FsError("EIO", `${disk.root}/${path} is no LMDB file`);
+  } finally {
+    await file.close();
+  }
 }
 
 async function namesIn(disk: Disk): Promise<string[]> {
@@ -54,6 +74,7 @@ async function openBackend(path: string): Promise<IndexBackend> {
     keyEncoding: "binary",
     mapSize: mapBytes,
     overlappingSync: false,
+    pageSize: lmdbPageBytes,
     cache: false,
   });
   try {
@@ -63,7 +84,11 @@ async function openBackend(path: string): Promise<IndexBackend> {
     throw error;
   }
   return {
-    get: (key) => db.getBinaryFast(key),
+    get(key) {
+      const value = db.getBinaryFast(key);
+      // LMDB gives one large buffer with another `length`: only a view of it can be compared.
+      return value?.subarray(0, value.length);
+    },
     *range(gte, lt) {
       for (const { key, value } of db.getRange({ start: gte, end: lt })) yield [key, value] as const;
     },

@@ -133,8 +133,8 @@ for (const kind of ["real disk and LMDB", "simulated disk and memory"] as const)
   });
 
   test(`${kind}: 50 overwrites go on in a capacity of three copies`, async (t) => {
-    const { store } = await open(t);
-    const perCopy = 17;
+    const { store } = await open(t, 40 * MiB);
+    const perCopy = 9;
     const alive = new Set<number>();
     for (let round = 0; round < 50; round++) {
       const old = [...alive];
@@ -158,7 +158,7 @@ test("a store never takes more than its capacity, whatever is copied and removed
   const store = await openStore(disk, { capacityBytes, backend: memoryBackend() });
   let most = 0;
   const alive: number[] = [];
-  for (let number = 0; number < 400; number++) {
+  for (let number = 0; number < 150; number++) {
     try {
       await put(store, number, 300_000 + (number % 7) * 50_000);
       alive.push(number);
