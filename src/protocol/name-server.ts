@@ -73,6 +73,7 @@ const schemas = {
   /**
    * Changes what is given. A new `size` truncates or extends with a hole, clears setuid/setgid unless the caller is
    * root, and sets mtime and ctime. `fromOpenFile`: the caller has it open for writing, so no write permission is needed.
+   * `ctime` is set instead of now, but never back: with the ctime that the client knows, only the times of reads change.
    */
   setattr: {
     request: z.object({
