@@ -72,7 +72,8 @@ export class WaitingLine<T> {
 
   /** Who has waited longest; stays in line until `go` or `fail`. */
   first(): Waiter<T> | undefined {
-    for (const waiter of this.#waiters) return waiter;
+    // Mostly nobody waits: then no iterator is made.
+    if (this.#waiters.size > 0) for (const waiter of this.#waiters) return waiter;
     return undefined;
   }
 
