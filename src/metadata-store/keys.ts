@@ -105,7 +105,7 @@ export function reclaimSequenceOfKey(key: Key): number {
  * 52 bits of a name, at least `firstCookie`: where readdir goes on. Below 2^53, so that a cookie stays an exact number
  * everywhere. (cyrb53's mixing over bytes.)
  */
-export function nameHash(name: Name): number {
+function nameHash(name: Name): number {
   let h1 = 0xdeadbeef;
   let h2 = 0x41c6ce57;
   for (let i = 0; i < name.length; i++) {
@@ -118,7 +118,7 @@ export function nameHash(name: Name): number {
   return (h2 & 0xfffff) * 2 ** 32 + (h1 >>> 0) + firstCookie;
 }
 /** Smaller cookies are free for `.` and `..`. */
-export const firstCookie = 16;
+const firstCookie = 16;
 
 const chr = String.fromCharCode;
 

@@ -23,7 +23,7 @@ import { loseName } from "./remove.ts";
 import type { Method, Request } from "./types.ts";
 
 /** include/uapi/linux/fs.h */
-export const renameFlags = { noReplace: 1, exchange: 2, whiteout: 4 } as const;
+const renameFlags = { noReplace: 1, exchange: 2, whiteout: 4 } as const;
 
 /** One name of the two, as it is found. */
 interface Side {

@@ -19,7 +19,7 @@ import { aclXattrs } from "../../protocol/acl.ts";
 import type { Transaction } from "./transaction.ts";
 
 /** Pieces of one inode's xattrs, so that removing the inode stays one small transaction. */
-export const xattrPiecesMax = 1_024;
+const xattrPiecesMax = 1_024;
 export const capabilityXattr = "security.capability" as Name;
 
 /** Which flag of the inode says that it has this xattr. */

@@ -7,6 +7,7 @@ import { encodeGroup, encodeRange, freshRange } from "../../../src/metadata-stor
 import { OrderedMap } from "../../../src/metadata-store/ordered-map.ts";
 import type { Change, Key, MetadataReader } from "../../../src/metadata-store/types.ts";
 import type { Attributes } from "../../../src/base/attributes.ts";
+import { nameServerMethods } from "../../../src/protocol/name-server.ts";
 import type { CallerIdentity } from "../../../src/protocol/types.ts";
 import {
   Allocator,
@@ -65,6 +66,8 @@ export class Namespace {
   space: Space = { bytesTotal: 2 ** 40, bytesFree: 2 ** 39, filesFree: 1_000_000, metadataFull: false };
   orphaned: Ino[] = [];
   checkpoints = 0;
+  /** Whether requests and replies pass the protocol's validators, as on the wire. */
+  checksMessages = true;
   keysMax = 0;
   /** Called at each checkpoint, with what is committed by then: for checks of states in between. */
   onCheckpoint: (() => void) | undefined;
@@ -112,7 +115,13 @@ export class Namespace {
 
   call<M extends NamespaceMethod>(method: M, request: Without<M>, who = session): Reply<M> {
     const implementation = namespaceMethods[method] as unknown as (c: OperationContext, r: unknown) => Reply<M>;
-    return this.run((context) => implementation(context, { op: { slot: 0, sequence: 1 }, ...request }), who);
+    const asSent = { op: { slot: 0, sequence: 1 }, ...request };
+    if (!this.checksMessages) return this.run((context) => implementation(context, asSent), who);
+    const spec = nameServerMethods[method] as {
+      request: (value: unknown) => unknown;
+      reply: (value: unknown) => unknown;
+    };
+    return spec.reply(this.run((context) => implementation(context, spec.request(asSent)), who)) as Reply<M>;
   }
 
   #apply(transaction: Transaction): void {
