@@ -59,7 +59,14 @@ export async function connectClient(parts: {
     log,
     limits: memoryLimits(options.memoryBytes),
   });
-  return vfs.attach({ nameServer, contents });
+  const operations = vfs.attach({ nameServer, contents });
+  return {
+    ...operations,
+    async stop() {
+      await operations.stop();
+      nodes.close();
+    },
+  };
 }
 
 function memoryLimits(memoryBytes: number | undefined): typeof limits {

@@ -173,13 +173,19 @@ export class Channel implements Peer<MethodTable> {
     this.#callPayloadBytes += payloadBytes;
     this.#pending.set(call, { method, deadline, settle });
     this.#scheduleSweep();
-    if (payload === undefined) {
-      this.#outbox.sendFrame(encodeFrame(frameKinds.request, call, { message: [method, request] }));
-    } else {
-      this.#outbox.sendWithPayload(frameKinds.request, call, [method, request], payload, () => {
-        sent = true;
-        finish();
-      });
+    try {
+      if (payload === undefined) {
+        this.#outbox.sendFrame(encodeFrame(frameKinds.request, call, { message: [method, request] }));
+      } else {
+        this.#outbox.sendWithPayload(frameKinds.request, call, [method, request], payload, () => {
+          sent = true;
+          finish();
+        });
+      }
+    } catch (error) {
+      // It could not be encoded: nothing of it has left.
+      sent = true;
+      settle(error as Error);
     }
   }
 

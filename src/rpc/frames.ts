@@ -9,6 +9,7 @@
  * message announces the call, and the WebSocket message behind it is raw bytes, nothing else.
  */
 import { Packr, Unpackr } from "msgpackr";
+import { FsError } from "../base/errno.ts";
 import { limits } from "../base/limits.ts";
 
 export const frameKinds = {
@@ -53,6 +54,9 @@ export function encodeFrame(
 ): Buffer {
   const frame =
     options.message === undefined ? Buffer.allocUnsafe(headerBytes) : packr.pack(options.message, reserveHeader);
+  if (frame.length - headerBytes > limits.messageBytesMax) {
+    throw new FsError("E2BIG", `a message of ${String(frame.length - headerBytes)} bytes`);
+  }
   frame[0] = kind;
   frame[1] = options.flags ?? 0;
   frame.writeUInt16LE(0, 2);

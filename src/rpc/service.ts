@@ -64,13 +64,13 @@ export class Service {
     if (result instanceof Promise) {
       result.then(
         (value) => {
-          this.#answer(call, value);
+          this.#answerSafely(call, method, value);
         },
         (error: unknown) => {
           this.#fail(call, method, error);
         },
       );
-    } else this.#answer(call, result);
+    } else this.#answerSafely(call, method, result);
   }
 
   notice(message: unknown): void {
@@ -110,8 +110,18 @@ export class Service {
     }
   }
 
-  #answer(call: number, value: unknown): void {
-    const isActive = this.#active.delete(call);
+  /** A reply that cannot be encoded (too large) becomes an error. */
+  #answerSafely(call: number, method: string, value: unknown): void {
+    const isActive = this.#active.has(call);
+    try {
+      this.#answer(call, value, isActive);
+      this.#active.delete(call);
+    } catch (error) {
+      this.#fail(call, method, error);
+    }
+  }
+
+  #answer(call: number, value: unknown, isActive: boolean): void {
     if (value instanceof WithPayload) {
       const done = (): void => {
         value.release?.();

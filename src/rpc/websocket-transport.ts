@@ -126,9 +126,10 @@ function adopt(socket: WebSocket, remoteAddress: string): Connection {
     },
     close(reason) {
       problem ??= reason;
-      if (socket.readyState === WebSocket.OPEN) socket.close(1002, Buffer.from(reason).subarray(0, 100).toString());
-      // A peer that does not answer the closing handshake must not hold the socket.
-      else socket.terminate();
+      // A closing handshake would queue behind what the peer does not read: then the socket goes at once.
+      if (socket.readyState === WebSocket.OPEN && socket.bufferedAmount === 0) {
+        socket.close(1002, Buffer.from(reason).subarray(0, 100).toString());
+      } else socket.terminate();
     },
   };
   socket.on("message", (message: Buffer, isBinary) => {

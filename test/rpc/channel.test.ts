@@ -149,3 +149,15 @@ for (const [name, transport] of Object.entries(transports)) {
     await pair.close();
   });
 }
+
+test("a message above the limit fails its own call, and the connection goes on", async (t) => {
+  const transport = transports["memory"]?.();
+  if (transport === undefined) throw new Error("no transport");
+  const pair = await openPair(transport, handlers());
+  const raw = Buffer.alloc(limits.messageBytesMax + 1);
+  t.is(((await t.throwsAsync(pair.near.call("echo", { text: "", raw }))) as FsError).errno, "E2BIG");
+  const inPayload = pair.near.call("echo", { text: "", raw }, { payload: [Buffer.alloc(100_000)] });
+  t.is(((await t.throwsAsync(inPayload)) as FsError).errno, "E2BIG");
+  t.deepEqual((await pair.near.call("echo", { text: "fine" })).reply, { text: "fine" });
+  await pair.close();
+});
