@@ -28,13 +28,17 @@ const piecesMax = 1024;
 
 export class Device {
   readonly fd: number;
+  private readonly readers: number;
   private readonly log: Log;
   private readonly idle: Frame[] = [];
   private closed = false;
 
-  constructor(log: Log, path = "/dev/fuse") {
+  /** @param readers how many are wished; fewer where the thread pool is small */
+  constructor(log: Log, readers: number, path = "/dev/fuse") {
     this.log = log;
+    this.readers = readersPossible(readers, log);
     this.fd = openDevice(path);
+    poolThreadsTaken += this.readers;
   }
 
   /** One request, for the handshake. ENODEV when the connection has ended. */
@@ -52,8 +56,8 @@ export class Device {
   }
 
   /** Reads requests into `handler`, in order of arrival as far as several readers allow, until the connection ends. */
-  async serve(readers: number, handler: RequestHandler): Promise<void> {
-    await Promise.all(Array.from({ length: readers }, () => this.readUntilEnd(handler)));
+  async serve(handler: RequestHandler): Promise<void> {
+    await Promise.all(Array.from({ length: this.readers }, () => this.readUntilEnd(handler)));
   }
 
   /** Writes a whole message: the first `length` bytes of `bytes`. False when the request is no longer there. */
@@ -84,6 +88,7 @@ export class Device {
   close(): void {
     if (this.closed) return;
     this.closed = true;
+    poolThreadsTaken -= this.readers;
     closeSync(this.fd);
   }
 
@@ -120,6 +125,22 @@ export class Device {
   private takeFrame(): Frame {
     return this.idle.pop() ?? frameOf(Buffer.allocUnsafeSlow(frameBytes));
   }
+}
+
+const poolThreadsDefault = 4;
+/** By all devices of this process. */
+let poolThreadsTaken = 0;
+
+/** At least one thread of the pool stays for everything else, two if the first wish allows it. */
+function readersPossible(wished: number, log: Log): number {
+  const pool = Number(process.env["UV_THREADPOOL_SIZE"] ?? poolThreadsDefault);
+  const readers = Math.max(1, Math.min(wished, pool - 2 - poolThreadsTaken));
+  if (poolThreadsTaken + readers >= pool) {
+    const advice = `set UV_THREADPOOL_SIZE to at least ${String(poolThreadsTaken + readers + 2)}`;
+    throw new FsError("EAGAIN", `the thread pool of this process is full of readers of /dev/fuse: ${advice}`);
+  }
+  if (readers < wished) log.warn({ wished, readers, pool }, "fewer readers of /dev/fuse: UV_THREADPOOL_SIZE is small");
+  return readers;
 }
 
 /** ENOENT: the request was given up while it was being read. */

@@ -48,7 +48,6 @@ export interface FuseMount {
 }
 
 const readersDefault = 2;
-const threadPoolDefault = 4;
 /** How long unanswered requests may take to give up before the filesystem is told to stop. */
 const giveUpMillis = 5_000;
 
@@ -63,7 +62,7 @@ export async function mountFuse(parts: {
   const { source, operations, clock, options = {} } = parts;
   const log = parts.log.child({ component: "fuse" });
   const mountPoint = await checkMountPoint(parts.mountPoint, clock);
-  const device = new Device(log);
+  const device = new Device(log, options.readers ?? readersDefault);
   try {
     await mount({ mountPoint, source, fd: device.fd, options: options.mountOptions ?? [] });
   } catch (error) {
@@ -74,7 +73,7 @@ export async function mountFuse(parts: {
     const negotiated = await handshake(device, { locks: options.locks ?? "cluster" });
     log.info({ mountPoint, minor: negotiated.reply.minor, missing: negotiated.missing }, "connected to the kernel");
     await raiseReadAhead(mountPoint, log);
-    return await serve({ mountPoint, device, negotiated, operations, log, clock, readers: readerCount(options, log) });
+    return await serve({ mountPoint, device, negotiated, operations, log, clock });
   } catch (error) {
     await unmount(mountPoint, log);
     device.close();
@@ -114,7 +113,6 @@ async function serve(parts: {
   operations: Operations;
   log: Log;
   clock: Clock;
-  readers: number;
 }): Promise<FuseMount> {
   const { mountPoint, device, negotiated, operations, log, clock } = parts;
   const notifier = new KernelNotifier(device.fd, negotiated);
@@ -140,7 +138,7 @@ async function serve(parts: {
     throw error;
   }
   const ended = (async () => {
-    await device.serve(parts.readers, session.handle);
+    await device.serve(session.handle);
     log.info({ mountPoint, waiting: session.waitingCount }, "unmounted");
     interrupts.close();
     try {
@@ -173,12 +171,4 @@ async function atMost(clock: Clock, millis: number, done: Promise<void>): Promis
   const timeout = sleep(clock, millis, late.signal).catch(() => undefined);
   await Promise.race([done, timeout]);
   late.abort();
-}
-
-function readerCount(options: FuseMountOptions, log: Log): number {
-  const pool = Number(process.env["UV_THREADPOOL_SIZE"] ?? threadPoolDefault);
-  const wanted = options.readers ?? readersDefault;
-  const count = Math.max(1, Math.min(wanted, pool - 2));
-  if (count < wanted) log.warn({ wanted, count, pool }, "fewer readers of /dev/fuse: UV_THREADPOOL_SIZE is small");
-  return count;
 }

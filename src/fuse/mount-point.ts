@@ -4,7 +4,7 @@ import { realpath, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { errnoOf, FsError } from "../base/errno.ts";
-import { mountedAt } from "./mount.ts";
+import { mountedAt, systemEnvironment } from "./mount.ts";
 
 const probeMillis = 1_000;
 
@@ -38,7 +38,7 @@ function probe(path: string, clock: Clock): Promise<"answers" | "dead" | "silent
   return new Promise((resolveProbe) => {
     const child = spawn("stat", ["-f", "--", path], {
       stdio: ["ignore", "ignore", "pipe"],
-      env: { ...process.env, LC_ALL: "C" },
+      env: systemEnvironment,
     });
     let said = "";
     child.stderr.on("data", (chunk: Buffer) => (said += chunk.toString("utf8")));

@@ -1,7 +1,9 @@
 /**
- * Mounting and unmounting, by the system's own `mount` and `umount` in child processes: no native code, and the helpers
- * of /sbin are left out (-i), source and mount point are taken as they are (-c). Nothing here touches the mounted directory: the serving process would wait for
- * itself.
+ * Mounting and unmounting, by the system's own `mount` and `umount` in child processes: no native code, the helpers of
+ * /sbin are left out (-i), source and mount point are taken as they are (-c).
+ *
+ * Nothing here touches the mounted directory: the serving process would wait for itself. That holds for starting a
+ * program too, for which this thread waits: no working directory and no PATH that may lie in the mount.
  */
 import { spawn } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
@@ -75,6 +77,9 @@ export async function mountedAt(mountPoint: string): Promise<MountedAt | undefin
   return findMount(await readFile("/proc/self/mountinfo", "utf8"), mountPoint);
 }
 
+/** Programs of the system only, speaking English. */
+export const systemEnvironment = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" } as const;
+
 interface Finished {
   readonly status: number;
   /** What it said on standard error, in one line. */
@@ -86,7 +91,7 @@ function run(command: string, args: readonly string[], fd?: number): Promise<Fin
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       stdio: ["ignore", "ignore", "pipe", ...(fd === undefined ? [] : [fd])],
-      env: { ...process.env, LC_ALL: "C" },
+      env: systemEnvironment,
     });
     const said: Buffer[] = [];
     child.stderr?.on("data", (chunk: Buffer) => said.push(chunk));

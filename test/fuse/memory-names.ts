@@ -9,6 +9,7 @@ import {
   type Caller,
   type Creation,
   type Entry,
+  type MaybePromise,
   renameFlags,
   type RequestContext,
 } from "../../src/fuse/operations.ts";
@@ -103,11 +104,7 @@ export class MemoryNames {
     };
   }
 
-  lookup(
-    _request: RequestContext,
-    parent: Ino,
-    name: Name | "." | "..",
-  ): Entry | AbsentEntry | Promise<Entry | AbsentEntry> {
+  lookup(_request: RequestContext, parent: Ino, name: Name | "." | ".."): MaybePromise<Entry | AbsentEntry> {
     const directory = this.inode(parent);
     if (name === ".") return this.entry(directory);
     if (name === "..") return this.entry(directory.parent ?? directory);
@@ -154,7 +151,7 @@ export class MemoryNames {
     return this.entry(inode);
   }
 
-  unlink(_request: RequestContext, parent: Ino, name: Name): void | Promise<void> {
+  unlink(_request: RequestContext, parent: Ino, name: Name): MaybePromise<void> {
     const directory = this.inode(parent);
     const { inode } = this.child(directory, name);
     if (inode.children !== undefined) throw new FsError("EISDIR", name);

@@ -23,7 +23,7 @@ mounted("a raw umount flushes before exit", async (t) => {
   const folder = await mkdtemp(join(tmpdir(), "dfs-fuse-out-"));
   const flushed = join(folder, "flushed");
   await withDriver([`flush=${flushed}`], async ({ path, exited }) => {
-    await shell("echo x > a", path);
+    await shell("echo x > a; sync -f a", path);
     t.is((await run(["umount", "-i", path])).status, 0);
     t.is(await exited, 0);
     t.is(await readFile(flushed, "utf8"), "stopped");
@@ -34,10 +34,13 @@ mounted("a raw umount flushes before exit", async (t) => {
 mounted("a mount ends only after the filesystem has stopped", async (t) => {
   const filesystem = new SlowToStop();
   await withMount(filesystem, async ({ path, fuse }) => {
+    await shell("echo x > a; sync -f a", path);
     await run(["umount", "-i", path]);
     t.false(filesystem.stopped);
     await fuse.ended;
     t.true(filesystem.stopped);
+    const { destroy, syncfs } = fuse.statistics.requests;
+    t.deepEqual([destroy, syncfs], [undefined, undefined], "the kernel tells neither: hence stop");
   });
 });
 
@@ -48,8 +51,6 @@ mounted("what stop rejects with, the end of the mount rejects with", async (t) =
     withMount(filesystem, () => Promise.resolve()),
     { message: /could not flush/ },
   );
-  const [path] = (await readFile("/proc/self/mountinfo", "utf8")).match(/\/tmp\/dfs-fuse-gone/) ?? [];
-  t.is(path, undefined);
 });
 
 mounted("a driver that gets SIGTERM unmounts and exits with 0", async (t) => {
@@ -171,3 +172,24 @@ mounted("a filesystem that cannot start leaves nothing mounted", async (t) => {
 function mountLine(mountinfo: string, path: string): string {
   return mountinfo.split("\n").find((line) => line.includes(` ${path} `)) ?? "";
 }
+
+mounted("a process whose thread pool would be full of readers is told how large it must be", async (t) => {
+  await withMount(new MemoryFilesystem(), async () => {
+    await withMount(new MemoryFilesystem(), async () => {
+      const error = await t.throwsAsync(
+        withMount(new MemoryFilesystem(), () => Promise.resolve()),
+        { instanceOf: FsError },
+      );
+      t.regex(error.message, /EAGAIN.*UV_THREADPOOL_SIZE to at least 6/);
+    });
+  });
+});
+
+mounted("a second mount of one process works beside the first, with fewer readers", async (t) => {
+  await withMount(new MemoryFilesystem(), async (first) => {
+    await withMount(new MemoryFilesystem(), async (second) => {
+      await shell("echo content > a", first.path);
+      t.is(await shell(`cp ${first.path}/a b; cat b`, second.path), "content");
+    });
+  });
+});

@@ -1,12 +1,12 @@
 import test from "ava";
 import { type Ino, rootIno, toIno } from "../../src/base/ids.ts";
 import { type Name, nameFromText } from "../../src/base/name.ts";
-import type { AbsentEntry, Entry, Notifier, RequestContext } from "../../src/fuse/operations.ts";
+import type { AbsentEntry, Entry, MaybePromise, Notifier, RequestContext } from "../../src/fuse/operations.ts";
 import { MemoryFilesystem } from "./memory-filesystem.ts";
 import { cannotMount, shell, start, until, withMount } from "./mounted.ts";
 
 const mounted = cannotMount === undefined ? test.serial : test.skip;
-type MaybeEntry = Entry | AbsentEntry | Promise<Entry | AbsentEntry>;
+type MaybeEntry = MaybePromise<Entry | AbsentEntry>;
 
 /** A lookup of this name waits until it is let go; it holds the directory's lock in the kernel meanwhile. */
 class StuckName extends MemoryFilesystem {
@@ -21,15 +21,11 @@ class StuckName extends MemoryFilesystem {
     });
   }
 
-  override unlink(request: RequestContext, parent: Ino, name: Name): void | Promise<void> {
-    if (name !== "slow") {
-      super.unlink(request, parent, name);
-      return;
-    }
+  override unlink(request: RequestContext, parent: Ino, name: Name): MaybePromise<void> {
+    if (name !== "slow") return super.unlink(request, parent, name);
     return new Promise((resolve) => {
       this.go = () => {
-        super.unlink(request, parent, name);
-        resolve();
+        resolve(super.unlink(request, parent, name));
       };
     });
   }

@@ -49,12 +49,15 @@ export async function withMount(
 ): Promise<void> {
   const path = await mkdtemp(join(tmpdir(), "dfs-fuse-"));
   const log = options.log ?? silentLog;
-  const fuse = await mountFuse({ mountPoint: path, source: "test", operations, log, clock: systemClock, options });
   try {
-    await use({ path, fuse });
+    const fuse = await mountFuse({ mountPoint: path, source: "test", operations, log, clock: systemClock, options });
+    try {
+      await use({ path, fuse });
+    } finally {
+      await fuse.unmount();
+      await fuse.ended;
+    }
   } finally {
-    await fuse.unmount();
-    await fuse.ended;
     await rmdir(path);
   }
 }
