@@ -53,7 +53,7 @@ export interface Coherence {
   forgetEverything(): Promise<void>;
 }
 
-export interface CoherenceParts {
+interface CoherenceParts {
   readonly contents: Contents;
   readonly inodes: () => Iterable<Inode>;
   readonly dentries: DentryCache;

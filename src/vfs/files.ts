@@ -23,7 +23,8 @@ export function fileOperations(core: Core): Pick<Operations, "open" | "flush" | 
   return {
     open(request, ino, flags, killPrivileges) {
       const inode = inodeOf(core, ino);
-      const atOnce = inode.removing === undefined && coherence.trusts(inode) && (flags & openFlag.truncate) === 0;
+      const isThere = inode.removing === undefined && !isGone(inode);
+      const atOnce = isThere && coherence.trusts(inode) && (flags & openFlag.truncate) === 0;
       return atOnce ? opened(inode, flags) : askAndOpen(core, request, inode, { flags, killPrivileges, opened });
     },
     flush(_request, _ino, handle, lockOwner) {
@@ -54,6 +55,11 @@ export function fileOperations(core: Core): Pick<Operations, "open" | "flush" | 
   };
 }
 
+/** Removed, and kept by nobody: what the kernel still has of it (O_PATH) cannot be opened any more. */
+function isGone(inode: Inode): boolean {
+  return inode.removed && inode.opens === 0;
+}
+
 async function askAndOpen(
   core: Core,
   request: RequestContext,
@@ -64,7 +70,7 @@ async function askAndOpen(
   const { coherence, inodes } = core;
   const ino = inode.ino;
   while (inode.removing !== undefined) await inode.removing;
-  if (inode.removed && inode.opens === 0) throw new FsError("ESTALE", `inode ${String(ino)} was removed`);
+  if (isGone(inode)) throw new FsError("ESTALE", `inode ${String(ino)} was removed`);
   // From here on it is in use: removals keep it.
   hold(inode);
   try {

@@ -14,7 +14,7 @@ import type { CallerIdentity } from "../protocol/types.ts";
 export type ReadGroups = (pid: number) => Promise<readonly number[]>;
 
 /** Of a request: who makes it. When a file is made, the kernel also tells whether the directory's group is among theirs. */
-export type Requester = Pick<RequestContext, "uid" | "gid" | "pid" | "parentGroup">;
+type Requester = Pick<RequestContext, "uid" | "gid" | "pid" | "parentGroup">;
 
 export interface Identity {
   /** Runs `call` for who asks. Only for calls that change nothing when they answer EACCES or EPERM. */

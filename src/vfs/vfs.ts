@@ -55,7 +55,7 @@ export interface Vfs {
   readonly statistics: VfsStatistics;
 }
 
-export interface VfsStatistics {
+interface VfsStatistics {
   readonly inodes: number;
   readonly attributes: number;
   readonly dentries: number;

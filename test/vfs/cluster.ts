@@ -25,7 +25,7 @@ import { createVfs, type Vfs } from "../../src/vfs/vfs.ts";
 import { FaultyDisk } from "../support/faulty-disk.ts";
 import { RecordingNotifier } from "./mount.ts";
 
-export interface Client {
+interface Client {
   readonly vfs: Vfs;
   readonly operations: Operations;
   readonly notifier: RecordingNotifier;

@@ -119,6 +119,18 @@ test("opening a file that is being removed waits, and finds it gone or there", a
   t.truthy((await fine).handle);
 });
 
+test("a removed file that only an O_PATH descriptor holds cannot be opened, but shows its attributes", async (t) => {
+  const { operations, server } = await fakeMount();
+  const { entry, opened } = await createFile(operations, "file");
+  const ino = entry.attributes.ino;
+  await operations.release(from(), ino, opened.handle, undefined);
+  await operations.unlink(from(), rootIno, name("file"));
+  await t.throwsAsync(async () => operations.open(from(), ino, 0, false), { message: /^ESTALE/ });
+  server.takeMethods();
+  t.is((await operations.getattr(from(), ino, undefined)).attributes.nlink, 0);
+  t.deepEqual(server.takeMethods(), []);
+});
+
 test("a hard link that stays keeps everything", async (t) => {
   const mount = await fakeMount();
   const { operations } = mount;
