@@ -17,7 +17,7 @@ export interface ListeningTime {
   close(): void;
 }
 
-export interface ListeningHooks {
+interface ListeningHooks {
   /** Twice a second, after the time has been moved: the place to look for who is overdue. */
   onTick(): void;
   onStall(millis: number): void;

@@ -26,7 +26,7 @@ import {
   type LockOwner,
 } from "./lock-ranges.ts";
 
-export interface LockWaiter extends LockOwner {
+interface LockWaiter extends LockOwner {
   readonly ino: Ino;
   readonly lock: Lock;
   readonly granted: () => void;

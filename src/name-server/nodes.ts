@@ -48,6 +48,8 @@ export interface Nodes {
   register(peer: RemotePeer, request: Registration): Promise<void>;
   /** ENOTCONN: not registered on this connection. */
   heartbeat(peer: RemotePeer, request: RequestOf<NameServerMethods, "nodeHeartbeat">): void;
+  /** It answered something: busy is not silent. */
+  heardFrom(node: StorageNode): void;
   disconnected(peer: RemotePeer): void;
   /** Takes nodes down that have been silent for too long. */
   tick(): void;
@@ -202,6 +204,10 @@ export function createNodes(parts: {
       node.freeBytes = request.freeBytes;
       node.blocks = request.blocks;
       comeUp(node);
+    },
+
+    heardFrom(node) {
+      node.heardAt = listening.now();
     },
 
     disconnected(peer) {

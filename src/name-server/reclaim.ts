@@ -46,7 +46,7 @@ const makeRoomMillis = 10_000;
 const pollMillis = 250;
 /** Entries of which it is remembered who has answered; of others everybody is asked again, which is harmless. */
 const rememberedMax = 65_536;
-const countedMax = 1_000_000;
+const countedMax = 100_000;
 
 export function createReclaim(parts: {
   store: MetadataStore;
@@ -83,7 +83,7 @@ export function createReclaim(parts: {
     while (!stopping.signal.aborted) {
       if (again) from = 0;
       again = false;
-      const freedBefore = clock.wallNanos() - (urgent > 0 ? 0n : graceNanos);
+      const freedBefore = urgent > 0 ? endOfTime : clock.wallNanos() - graceNanos;
       const due = dueBlocks(store, freedBefore, roundBlocks, from);
       const last = due.at(-1);
       if (last === undefined) return;
@@ -119,6 +119,7 @@ export function createReclaim(parts: {
       for (let at = 0; at < blocks.length; at += deleteBatch) {
         await peer.call("deleteBlocks", { epoch: store.epoch, blocks: blocks.slice(at, at + deleteBatch) });
       }
+      nodes.heardFrom(node);
       for (const { sequence } of mine) remember(sequence, node.id);
     } catch (error) {
       retryAt = Math.min(retryAt, clock.monotonicMillis() + retryMillis);

@@ -17,7 +17,7 @@ import type { Execution, MaybePromise } from "./execution.ts";
 import { Transaction } from "./namespace/index.ts";
 import type { Session } from "./types.ts";
 
-export interface ChangingRequest<Reply> {
+interface ChangingRequest<Reply> {
   readonly session: Session;
   readonly method: string;
   readonly op: OperationToken;

@@ -5,7 +5,7 @@ import type { ClusterId, Ino, NodeId, SessionId } from "../../src/base/ids.ts";
 import { nameFromText } from "../../src/base/name.ts";
 import { openMemoryStore, type Store } from "../../src/metadata-store/open.ts";
 import { createNameServer } from "../../src/name-server/name-server.ts";
-import { peerMethods, type NameServer, type NameServerOptions, type PeerMethods } from "../../src/name-server/types.ts";
+import { peerMethods, type NameServer, type NameServerOptions } from "../../src/name-server/types.ts";
 import {
   clientMethods,
   nameServerMethods,
@@ -314,8 +314,6 @@ export class TestNode {
     await settle();
   }
 }
-
-export type { PeerMethods };
 
 /** Lets time pass while everybody who is given keeps in touch. */
 export async function live(
