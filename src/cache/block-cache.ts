@@ -14,6 +14,7 @@ import { blockName, type BlockId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import type { BlockReader } from "../remote/types.ts";
 import { ByteBudget } from "./byte-budget.ts";
+import { firstEndingAfter } from "./interval-search.ts";
 
 /** Bytes [from, to) of a block, within one region; [first, last) is what the file's extent has around it. */
 export interface BlockPart {
@@ -25,14 +26,13 @@ export interface BlockPart {
 }
 
 interface Fragment {
-  readonly from: number;
-  readonly to: number;
+  readonly offset: number;
+  readonly length: number;
   readonly bytes: Buffer;
 }
 
 interface Region {
-  fragments: Fragment[];
-  bytes: number;
+  readonly fragments: readonly Fragment[];
 }
 
 interface Fetch {
@@ -72,15 +72,15 @@ export class BlockCache {
     let position = part.from;
     for (let i = first; position < part.to; i++) {
       const fragment = fragments[i];
-      if (fragment === undefined || fragment.from > position) return false;
-      position = fragment.to;
+      if (fragment === undefined || fragment.offset > position) return false;
+      position = endOf(fragment);
     }
     position = part.from;
     for (let i = first; position < part.to; i++) {
       const fragment = fragments[i];
       if (fragment === undefined) return false;
-      const to = Math.min(fragment.to, part.to);
-      into.push(fragment.bytes.subarray(position - fragment.from, to - fragment.from));
+      const to = Math.min(endOf(fragment), part.to);
+      into.push(view(fragment, position, to));
       position = to;
     }
     return true;
@@ -146,33 +146,39 @@ export class BlockCache {
         throw new FsError("EIO", `block ${blockName(block)} has no ${String(to - from)} bytes at ${String(from)}`);
       }
       const own = bytes.buffer.byteLength > 2 * bytes.length + unit ? Buffer.from(bytes) : bytes;
-      this.#keep(key, { from, to, bytes: own });
+      this.#keep(key, { offset: from, length: own.length, bytes: own });
       return own;
     } finally {
       this.budget.give(to - from);
     }
   }
 
+  /** Adds a fragment in the place of those that it covers; where it overlaps others at its ends, they stay. */
   #keep(key: string, fresh: Fragment): void {
-    const fragments = this.#regions.peek(key)?.fragments ?? [];
-    const kept = fragments.filter((fragment) => fragment.from < fresh.from || fragment.to > fresh.to);
-    const at = firstEndingAfter(kept, fresh.from);
+    const end = endOf(fresh);
+    const present = this.#regions.peek(key)?.fragments ?? [];
+    const kept = present.filter((fragment) => fragment.offset < fresh.offset || endOf(fragment) > end);
+    const at = firstEndingAfter(kept, fresh.offset);
     const left = kept[at];
-    const from = left !== undefined && left.from < fresh.from ? left.to : fresh.from;
-    const next = kept[left !== undefined && left.from < fresh.from ? at + 1 : at];
-    const to = next !== undefined && next.from < fresh.to ? next.from : fresh.to;
+    const overlapsLeft = left !== undefined && left.offset < fresh.offset;
+    const from = overlapsLeft ? endOf(left) : fresh.offset;
+    const to = Math.min(kept[overlapsLeft ? at + 1 : at]?.offset ?? end, end);
     if (from < to) {
-      const bytes = from === fresh.from && to === fresh.to ? fresh.bytes : Buffer.from(view(fresh, from, to));
-      kept.push({ from, to, bytes });
-      kept.sort((a, b) => a.from - b.from);
+      const isWhole = from === fresh.offset && to === end;
+      const bytes = isWhole ? fresh.bytes : Buffer.from(view(fresh, from, to));
+      kept.splice(overlapsLeft ? at + 1 : at, 0, { offset: from, length: to - from, bytes });
     }
-    const bytes = kept.reduce((sum, fragment) => sum + fragment.bytes.length, 0);
-    this.#regions.set(key, { fragments: kept, bytes }, { size: bytes + regionCharge });
+    const bytes = kept.reduce((sum, fragment) => sum + fragment.length, 0);
+    this.#regions.set(key, { fragments: kept }, { size: bytes + regionCharge });
   }
 }
 
-function view({ from: start, bytes }: Fragment, from: number, to: number): Buffer {
-  return bytes.subarray(from - start, to - start);
+function endOf(fragment: Fragment): number {
+  return fragment.offset + fragment.length;
+}
+
+function view({ offset, bytes }: Fragment, from: number, to: number): Buffer {
+  return bytes.subarray(from - offset, to - offset);
 }
 
 /** What to fetch for a part: whole units as far as the extent has them, or all that it has of the region. */
@@ -184,16 +190,4 @@ function span(part: BlockPart, whole: boolean): { from: number; to: number } {
 
 function regionKey({ block, from }: BlockPart): string {
   return `${String(block.group)}/${String(block.number)}/${String(Math.floor(from / regionBytes))}`;
-}
-
-function firstEndingAfter(fragments: readonly Fragment[], position: number): number {
-  let low = 0;
-  let high = fragments.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    const fragment = fragments[middle];
-    if (fragment !== undefined && fragment.to <= position) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

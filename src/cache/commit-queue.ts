@@ -44,8 +44,9 @@ export class CommitQueue {
     this.#events = events;
   }
 
+  /** No flight is on its way. */
   get isEmpty(): boolean {
-    return this.#items.length === 0;
+    return this.#items.every((item) => item.kind === "task");
   }
 
   flights(): Flight[] {

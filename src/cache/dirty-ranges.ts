@@ -8,28 +8,12 @@
  */
 import { assert } from "../base/assert.ts";
 import type { Chunk, ChunkMemory } from "./chunk-memory.ts";
+import { emptyStretch, isChangeable, rangesPerStretchMax, type DirtyRange, type Stretch } from "./dirty-stretch.ts";
 import type { DirtyPiece, Flight } from "./flight.ts";
-
-interface DirtyRange {
-  offset: number;
-  length: number;
-  chunk: Chunk;
-  at: number;
-  flight: Flight | undefined;
-}
-
-interface Stretch {
-  readonly ranges: DirtyRange[];
-  openBytes: number;
-  /** With so many ranges it is sealed, however little is in it. */
-  sealAt: number;
-}
+import { firstEndingAfter } from "./interval-search.ts";
 
 /** What a range and its place in flights cost beside its bytes. */
 const rangeCharge = 160;
-/** How many ranges a stretch may get before it is sealed: inserting moves half of them. */
-const rangesPerStretchMax = 4096;
-
 export class DirtyRanges {
   openBytes = 0;
   bytes = 0;
@@ -294,25 +278,4 @@ export class DirtyRanges {
     const range = this.#stretches.get(last)?.ranges.at(-1);
     this.end = range === undefined ? 0 : range.offset + range.length;
   }
-}
-
-function emptyStretch(): Stretch {
-  return { ranges: [], openBytes: 0, sealAt: rangesPerStretchMax };
-}
-
-function isChangeable(range: DirtyRange): boolean {
-  return range.flight === undefined && range.chunk.readers === 0;
-}
-
-/** Index of the first range that ends after `position`. */
-function firstEndingAfter(ranges: readonly DirtyRange[], position: number): number {
-  let low = 0;
-  let high = ranges.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    const range = ranges[middle];
-    if (range !== undefined && range.offset + range.length <= position) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

@@ -17,6 +17,7 @@ import { Gate } from "./gate.ts";
 import { LayoutBudget } from "./layout-budget.ts";
 import { Layout, type ExtentPage } from "./layout.ts";
 import { seekContent } from "./seek.ts";
+import { ServerFile } from "./server-file.ts";
 import type { ContentOwner, FileContent, ReadPieces } from "./types.ts";
 import { WriteBuffer, type WriteTerms } from "./write-buffer.ts";
 import { abortable } from "./abortable.ts";
@@ -41,13 +42,9 @@ export class CachedFile implements FileContent {
   readonly #context: ContentContext;
   readonly #host: ContentHost;
   readonly #owner: ContentOwner;
+  readonly #server: ServerFile;
   readonly #reader: FileReader;
   readonly #gate = new Gate();
-  /** Extents being asked for, that have to learn of commits. */
-  readonly #asking = new Set<{ committed(extents: readonly Extent[]): void }>();
-  #serverSize: number;
-  /** Rises with each commit and change, so that older replies are recognised. */
-  #sizeVersion = 0;
   /** Unwritten data from here on is about to be dropped by a change. */
   #discardFrom = Infinity;
 
@@ -56,7 +53,10 @@ export class CachedFile implements FileContent {
     this.#context = context;
     this.#host = host;
     this.#owner = owner;
-    this.#serverSize = attributes.size;
+    this.#server = new ServerFile(context, owner, {
+      size: attributes.size,
+      isSettled: () => this.buffer.queue.isEmpty && !this.#gate.isClosed,
+    });
     this.buffer = new WriteBuffer(context, owner.ino, {
       fileBytes: () => this.size,
       committed: (extents, reply) => {
@@ -78,7 +78,7 @@ export class CachedFile implements FileContent {
   }
 
   get size(): number {
-    return Math.max(this.#serverSize, Math.min(this.buffer.dirty.end, this.#discardFrom));
+    return Math.max(this.#server.size, Math.min(this.buffer.dirty.end, this.#discardFrom));
   }
 
   get dirtyTime(): Nanos | undefined {
@@ -164,7 +164,7 @@ export class CachedFile implements FileContent {
     const options = { dirty: this.buffer.dirty, size: () => this.size, stretchBytes: blockBytesMax };
     if (this.#host.isCaching) return seekContent(offset, whence, { ...options, extents: this.layout });
     const extents = this.#newLayout(new LayoutBudget(this.#context.layouts.bytesMax));
-    return this.#asked(extents, async () => {
+    return this.#server.whileAsking(extents, async () => {
       await extents.ensure(offset, offset + 1);
       return seekContent(offset, whence, { ...options, extents });
     });
@@ -175,13 +175,11 @@ export class CachedFile implements FileContent {
   }
 
   serverSize(size: number): void {
-    if (this.#gate.isClosed) this.#sizeVersion++;
-    if (size === this.#serverSize) return;
     // The reply of a commit on its way is newer than what was learned elsewhere before it.
-    if (!this.buffer.queue.isEmpty) return;
-    this.#sizeVersion++;
-    this.#serverSize = size;
-    this.layout.forget();
+    if (!this.buffer.queue.isEmpty && !this.#gate.isClosed) return;
+    if (size !== this.#server.size) this.layout.forget();
+    else if (!this.#gate.isClosed) return;
+    this.#server.changed(size);
   }
 
   discard(): void {
@@ -196,7 +194,7 @@ export class CachedFile implements FileContent {
 
   /** Caching may be allowed again: learns the size that the file has by now. */
   async refresh(): Promise<void> {
-    await this.#ask(0, 1);
+    await this.#server.ask(0, 1);
   }
 
   close(): void {
@@ -258,57 +256,28 @@ export class CachedFile implements FileContent {
 
   async #readUncached(offset: number, length: number, signal: AbortSignal | undefined): Promise<ReadPieces> {
     let size = 0;
-    const before = this.#sizeVersion;
+    const before = this.#server.version;
     const extents = new FreshExtents(async (at, bytes) => {
-      const page = await this.#ask(at, bytes);
+      const page = await this.#server.ask(at, bytes);
       size = page.size;
       return page;
     });
-    return this.#asked(extents, async () => {
+    return this.#server.whileAsking(extents, async () => {
       await abortable(extents.ensure(offset, offset + length), signal);
-      const known = before === this.#sizeVersion ? this.buffer.dirty.end : this.size;
+      const known = before === this.#server.version ? this.buffer.dirty.end : this.size;
       return this.#reader.readOnce(extents, offset, Math.min(offset + length, Math.max(size, known)), signal);
     });
   }
 
-  async #asked<T>(extents: { committed(extents: readonly Extent[]): void }, run: () => Promise<T>): Promise<T> {
-    this.#asking.add(extents);
-    try {
-      return await run();
-    } finally {
-      this.#asking.delete(extents);
-    }
-  }
-
   #newLayout(budget: LayoutBudget): Layout {
     const { blockBytesMax, fileBytesMax } = this.#context.limits;
-    const ask = (offset: number): Promise<ExtentPage> => this.#ask(offset, fileBytesMax - offset);
+    const ask = (offset: number): Promise<ExtentPage> => this.#server.ask(offset, fileBytesMax - offset);
     return new Layout({ stretchBytes: blockBytesMax, budget, ask });
   }
 
-  async #ask(offset: number, length: number): Promise<ExtentPage & { size: number }> {
-    const version = this.#sizeVersion;
-    const { attributes, extents, next } = await this.#context.nameServer.ask("readExtents", {
-      ino: this.ino,
-      offset,
-      length,
-    });
-    // A reply that a commit or a change has overtaken says nothing new about the size.
-    const isCurrent = version === this.#sizeVersion && this.buffer.queue.isEmpty && !this.#gate.isClosed;
-    if (isCurrent) {
-      this.#serverSize = attributes.size;
-      this.#owner.serverAttributes(attributes);
-    }
-    const asked = offset + length;
-    const end = next ?? (asked >= this.#context.limits.fileBytesMax ? Infinity : asked);
-    return { extents, end, size: attributes.size };
-  }
-
   #committed(extents: readonly Extent[], reply: WriteReply): void {
-    this.#sizeVersion++;
-    this.#serverSize = reply.attributes.size;
     if (this.#host.isCaching) this.layout.committed(extents);
-    for (const asking of this.#asking) asking.committed(extents);
+    this.#server.committed(extents, reply);
     this.#host.committed(this, extents);
     this.#owner.serverAttributes(reply.attributes);
   }

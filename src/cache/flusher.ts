@@ -18,11 +18,9 @@ export interface FlusherOptions {
 }
 
 interface DirtyFile {
-  /** When it became dirty. */
-  readonly since: number;
-  /** Not tried again before. */
-  retryAt: number;
-  error: Error | undefined;
+  /** When it is flushed at the latest; after an error: when it is tried again. */
+  readonly dueAt: number;
+  readonly error: Error | undefined;
 }
 
 const filesAtOnceMax = 16;
@@ -39,6 +37,7 @@ export class Flusher {
   readonly #soon = new Set<CachedFile>();
   readonly #active = new Set<CachedFile>();
   #timer: Timer | undefined;
+  #timerAt = 0;
   #isClosed = false;
 
   constructor(options: FlusherOptions) {
@@ -51,8 +50,8 @@ export class Flusher {
   /** The file has open data now. */
   dirtied(file: CachedFile): void {
     this.#dirty.delete(file);
-    this.#dirty.set(file, { since: this.#now(), retryAt: 0, error: undefined });
-    this.#arm();
+    this.#dirty.set(file, { dueAt: this.#now() + this.#options.ageMillis, error: undefined });
+    if (this.#timer === undefined) this.#arm();
   }
 
   /** A flush failed whose data is kept. */
@@ -64,7 +63,7 @@ export class Flusher {
       return;
     }
     const wait = Math.min(retryMillisMin * 2 ** (failures - 1), retryMillisMax);
-    this.#dirty.set(file, { since: this.#now(), retryAt: this.#now() + wait, error });
+    this.#dirty.set(file, { dueAt: this.#now() + wait, error });
     log.warn({ ino: file.ino, error, failures, retryMillis: wait }, "a flush failed, its data is kept");
     this.#arm();
   }
@@ -90,9 +89,9 @@ export class Flusher {
     const isWorthIt = memory.openBytes > memory.bytesMax / 8 || (memory.isWaitedFor && memory.flyingBytes === 0);
     if (!isScarce || !isWorthIt) return;
     const now = this.#now();
-    for (const [file, { retryAt }] of this.#dirty) {
+    for (const [file, { dueAt, error }] of this.#dirty) {
       if (this.#soon.size + this.#active.size >= filesAtOnceMax) break;
-      if (retryAt <= now && file.buffer.dirty.openBytes > 0) this.#soon.add(file);
+      if ((error === undefined || dueAt <= now) && file.buffer.dirty.openBytes > 0) this.#soon.add(file);
     }
     this.#run();
     if (memory.isWaitedFor && memory.flyingBytes === 0) this.#relieveFromFailed();
@@ -152,31 +151,27 @@ export class Flusher {
     file.lose(cause);
   }
 
+  /** Makes sure that the timer runs when the next file is due. */
   #arm(): void {
-    if (this.#timer !== undefined || this.#isClosed) return;
+    if (this.#isClosed) return;
     let next = Infinity;
-    for (const { since, retryAt } of this.#dirty.values()) {
-      next = Math.min(next, Math.max(since + this.#options.ageMillis, retryAt));
-      if (next <= this.#now()) break;
-    }
-    if (next === Infinity) return;
+    for (const { dueAt } of this.#dirty.values()) next = Math.min(next, dueAt);
+    if (next === Infinity || (this.#timer !== undefined && this.#timerAt <= next)) return;
+    this.#timer?.cancel();
     const wait = Math.max(next - this.#now(), timerMillisMin);
-    this.#timer = this.#options.clock.after(
-      wait,
-      () => {
-        this.#timer = undefined;
-        this.#flushAged();
-      },
-      { unref: true },
-    );
+    this.#timerAt = this.#now() + wait;
+    const fire = (): void => {
+      this.#timer = undefined;
+      this.#flushDue();
+    };
+    this.#timer = this.#options.clock.after(wait, fire, { unref: true });
   }
 
-  #flushAged(): void {
+  #flushDue(): void {
     const now = this.#now();
-    for (const [file, { since, retryAt, error }] of this.#dirty) {
+    for (const [file, { dueAt }] of this.#dirty) {
       if (file.buffer.dirty.openBytes === 0) this.#dirty.delete(file);
-      else if (Math.max(error === undefined ? since + this.#options.ageMillis : 0, retryAt) <= now)
-        this.#soon.add(file);
+      else if (dueAt <= now) this.#soon.add(file);
     }
     this.#run();
     this.#arm();

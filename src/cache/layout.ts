@@ -12,6 +12,7 @@ import { clipExtent, cutExtents, extentEnd, joinExtents } from "../protocol/exte
 import type { Extent } from "../protocol/types.ts";
 import { KnownStretches } from "./known-stretches.ts";
 import type { LayoutBudget, Weighed } from "./layout-budget.ts";
+import { firstEndingAfter } from "./interval-search.ts";
 
 export interface ExtentPage {
   readonly extents: readonly Extent[];
@@ -231,16 +232,4 @@ function kept(extent: Extent): Extent {
 function weightOf(extent: Extent | undefined): number {
   if (extent === undefined) return 0;
   return extentWeight + (extent.kind === "inline" ? extent.length : 0);
-}
-
-function firstEndingAfter(extents: readonly Extent[], position: number): number {
-  let low = 0;
-  let high = extents.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    const extent = extents[middle];
-    if (extent !== undefined && extentEnd(extent) <= position) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
