@@ -14,7 +14,7 @@ import { checksum } from "../base/checksum.ts";
 import { toGroupId, type BlockId, type GroupId, type NodeId } from "../base/ids.ts";
 import { pageBytes, type Location } from "./record.ts";
 
-export const indexFormat = 1;
+const indexFormat = 1;
 
 export interface Position {
   readonly segment: number;

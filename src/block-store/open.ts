@@ -16,7 +16,7 @@ import { RecordReader } from "./reader.ts";
 import type { Owner } from "./record.ts";
 import { recover } from "./recovery.ts";
 import { SegmentFiles } from "./segment-files.ts";
-import { segmentBytesFor } from "./space.ts";
+import { capacityBytesMin, segmentBytesFor } from "./space.ts";
 import { Store, type Failure } from "./store.ts";
 import type { BlockStore } from "./types.ts";
 
@@ -31,9 +31,15 @@ export interface BlockStoreOptions {
   readonly backend?: IndexBackendFactory;
 }
 
-/** Rejects with EPERM (segments of another node or cluster), EIO, ENOSPC... */
+/** Rejects with EINVAL (capacity too small), EPERM (segments of another node or cluster), EIO, ENOSPC... */
 export async function openBlockStore(options: BlockStoreOptions): Promise<BlockStore> {
   const { disk, identity, capacityBytes, clock, log } = options;
+  if (capacityBytes < capacityBytesMin) {
+    throw new FsError(
+      "EINVAL",
+      `a storage node needs a capacity of ${String(capacityBytesMin / 2 ** 20)} MiB at least`,
+    );
+  }
   const segmentBytes = segmentBytesFor(capacityBytes);
   const files = new SegmentFiles(disk);
   const backend = options.backend ?? lmdbBackend(disk);

@@ -23,9 +23,9 @@ import { checksum, unitCount } from "../base/checksum.ts";
 import { toGroupId, type BlockId, type ClusterId, type NodeId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 
-export const segmentFormat = 1;
+const segmentFormat = 1;
 export const pageBytes = 4096;
-export const fileHeaderBytes = pageBytes;
+export const fileHeaderBytes = 4096;
 const headerBytes = 64;
 const crcAt = 60;
 const fileMagic = 0x53736664;

@@ -16,8 +16,8 @@ import { openBlockStore } from "../../src/block-store/open.ts";
 import type { BlockStore } from "../../src/block-store/types.ts";
 
 export const MiB = 1024 * 1024;
-export const node = "00000000000000aa" as NodeId;
-export const cluster = "00000000000000cc" as ClusterId;
+const node = "00000000000000aa" as NodeId;
+const cluster = "00000000000000cc" as ClusterId;
 
 export const identity: NodeIdentity = {
   node,

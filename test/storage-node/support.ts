@@ -16,10 +16,10 @@ import { FaultyDisk } from "../block-store/faulty-disk.ts";
 import { MiB, openStore } from "../block-store/support.ts";
 
 export const cluster = "00000000000000cc" as ClusterId;
-export const nameServerAddress: Address = { host: "memory", port: 7400 };
+const nameServerAddress: Address = { host: "memory", port: 7400 };
 
 /** What a storage node needs of a name server, with knobs. */
-export class FakeNameServer {
+class FakeNameServer {
   cluster = cluster;
   epoch = 1;
   heartbeatMillis = 50;
