@@ -34,12 +34,16 @@ export function suite(topic: string): {
   };
 }
 
-/** `fn` must fail with exactly this errno (or one of these, where POSIX leaves a choice). */
-export function fails(errno: string | readonly string[], fn: () => unknown): void {
+/** `fn(...args)` must fail with exactly this errno (or one of these, where POSIX leaves a choice). */
+export function fails<A extends readonly unknown[]>(
+  errno: string | readonly string[],
+  fn: (...args: A) => void,
+  ...args: A
+): void {
   const wanted = typeof errno === "string" ? [errno] : errno;
   let got = "success";
   try {
-    fn();
+    fn(...args);
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
     got = error.errno;

@@ -18,13 +18,13 @@ export type Path = string | Buffer;
 const libc = koffi.load("libc.so.6");
 const errnoNames = new Map<number, string>();
 for (const [name, number] of Object.entries(koffi.os.errno)) {
-  // EWOULDBLOCK and ENOTSUP are second names.
-  if (name !== "EWOULDBLOCK" && name !== "ENOTSUP") errnoNames.set(number, name);
+  // EWOULDBLOCK, ENOTSUP and EDEADLOCK are second names.
+  if (!["EWOULDBLOCK", "ENOTSUP", "EDEADLOCK"].includes(name)) errnoNames.set(number, name);
 }
 
 type Raw = (...args: unknown[]) => number;
 function declare(prototype: string): Raw {
-  return libc.func(prototype) as unknown as Raw;
+  return libc.func(prototype);
 }
 
 function cstring(path: Path): Buffer {
@@ -89,6 +89,15 @@ const raw = {
   lgetxattr: declare("long lgetxattr(const uint8_t *path, const uint8_t *name, _Out_ uint8_t *value, size_t size)"),
   listxattr: declare("long listxattr(const uint8_t *path, _Out_ uint8_t *list, size_t size)"),
   removexattr: declare("int removexattr(const uint8_t *path, const uint8_t *name)"),
+  fgetxattr: declare("long fgetxattr(int fd, const uint8_t *name, _Out_ uint8_t *value, size_t size)"),
+  llistxattr: declare("long llistxattr(const uint8_t *path, _Out_ uint8_t *list, size_t size)"),
+  flistxattr: declare("long flistxattr(int fd, _Out_ uint8_t *list, size_t size)"),
+  lremovexattr: declare("int lremovexattr(const uint8_t *path, const uint8_t *name)"),
+  fremovexattr: declare("int fremovexattr(int fd, const uint8_t *name)"),
+  fcntl: declare("int fcntl(int fd, int command, ...)"),
+  fchdir: declare("int fchdir(int fd)"),
+  fstatfs: declare("int fstatfs(int fd, _Out_ uint8_t *buffer)"),
+  sendfile: declare("long sendfile(int out, int in, void *offset, size_t count)"),
   flock: declare("int flock(int fd, int operation)"),
   fcntlLock: declare("int fcntl(int fd, int command, _Inout_ uint8_t *lock)"),
   umask: declare("uint umask(uint mask)"),
@@ -138,6 +147,8 @@ export const AT = {
 } as const;
 export const UTIME = { NOW: 0x3fffffffn, OMIT: 0x3ffffffen } as const;
 export const F = {
+  GETFL: 3,
+  SETFL: 4,
   GETLK: 5,
   SETLK: 6,
   SETLKW: 7,
@@ -301,7 +312,7 @@ export class Mapping {
   }
   /** The mapped memory itself: loads and stores through it. */
   get bytes(): Buffer {
-    return Buffer.from(koffi.view(this.#address, this.#length) as ArrayBuffer);
+    return Buffer.from(koffi.view(this.#address, this.#length));
   }
   sync(): void {
     call("msync", raw.msync, this.#address, this.#length, MAP.MS_SYNC);
@@ -333,7 +344,7 @@ export const sys = {
     return call("pwrite", raw.pwrite, fd, buffer, buffer.length, offset);
   },
   lseek: (fd: number, offset: number | bigint, whence: number): number =>
-    Number(call("lseek", raw.lseek, fd, offset, whence)),
+    Number(call("lseek", raw.lseek, fd, offset, whence) as number | bigint),
   dup: (fd: number): number => call("dup", raw.dup, fd),
   link: (from: Path, to: Path): void => void call("link", raw.link, cstring(from), cstring(to)),
   linkat: (oldDir: number, from: Path, newDir: number, to: Path, flags: number): void =>
@@ -435,6 +446,30 @@ export const sys = {
   },
   removexattr: (path: Path, name: Path): void =>
     void call("removexattr", raw.removexattr, cstring(path), cstring(name)),
+  fgetxattr: (fd: number, name: Path, size = 65536): Buffer => {
+    const buffer = Buffer.alloc(Math.max(size, 1));
+    return buffer.subarray(0, call("fgetxattr", raw.fgetxattr, fd, cstring(name), buffer, size));
+  },
+  llistxattr: (path: Path, size = 65536): string[] => {
+    const buffer = Buffer.alloc(Math.max(size, 1));
+    const length = call("llistxattr", raw.llistxattr, cstring(path), buffer, size);
+    return buffer.toString("latin1", 0, length).split("\0").slice(0, -1);
+  },
+  flistxattr: (fd: number, size = 65536): string[] => {
+    const buffer = Buffer.alloc(Math.max(size, 1));
+    const length = call("flistxattr", raw.flistxattr, fd, buffer, size);
+    return buffer.toString("latin1", 0, length).split("\0").slice(0, -1);
+  },
+  lremovexattr: (path: Path, name: Path): void =>
+    void call("lremovexattr", raw.lremovexattr, cstring(path), cstring(name)),
+  fremovexattr: (fd: number, name: Path): void => void call("fremovexattr", raw.fremovexattr, fd, cstring(name)),
+  /** O_APPEND, O_NONBLOCK... of an open file. */
+  flags: (fd: number): number => call("fcntl", raw.fcntl, fd, F.GETFL, "int", 0),
+  setFlags: (fd: number, flags: number): void => void call("fcntl", raw.fcntl, fd, F.SETFL, "int", flags),
+  fchdir: (fd: number): void => void call("fchdir", raw.fchdir, fd),
+  fstatfs: (fd: number): void => void call("fstatfs", raw.fstatfs, fd, Buffer.alloc(120)),
+  /** From where `from` is positioned to where `to` is. */
+  sendfile: (to: number, from: number, count: number): number => call("sendfile", raw.sendfile, to, from, null, count),
   flock: (fd: number, operation: number): void => void call("flock", raw.flock, fd, operation),
   /** F.SETLK, F.OFD_SETLK...; for GETLK returns the lock in the way (type UNLCK: none). */
   lock: (fd: number, command: number, lock: FileLock): Required<FileLock> => {

@@ -1,8 +1,9 @@
 /** All conformance cases, in the order in which they run. */
 import type { ConformanceCase } from "../case.ts";
+import { pathErrorCases } from "./path-errors.ts";
 import { unlinkCases } from "./unlink.ts";
 
-export const allCases: readonly ConformanceCase[] = [...unlinkCases];
+export const allCases: readonly ConformanceCase[] = [...unlinkCases, ...pathErrorCases];
 
 const titles = new Set<string>();
 for (const { title } of allCases) {
