@@ -166,3 +166,13 @@ export class Model {
     else this.nodes.delete(node);
   }
 }
+
+/** Writes into a file's content, which grows to `size` if it is shorter. */
+export function putContent(node: Node, at: number, content: Buffer, size = at + content.length): void {
+  if (size > node.content.length) {
+    const grown = new Uint8Array(size);
+    grown.set(node.content);
+    node.content = grown;
+  }
+  if (content.length > 0) node.content.set(content, at);
+}

@@ -5,7 +5,8 @@ import { blockName, type BlockId, type Ino } from "../../../src/base/ids.ts";
 import { seededRandom, type Random } from "../../../src/base/random.ts";
 import { reclaimStep } from "../../../src/name-server/namespace/index.ts";
 import type { Extent } from "../../../src/protocol/types.ts";
-import { Model, Refusal, type Node } from "./model.ts";
+import { Model, putContent, Refusal, type Node } from "./model.ts";
+import { same } from "./same.ts";
 import { group, groupEpoch, n, Namespace, root, rootIno, session } from "./support.ts";
 
 const fileBytesMax = 20_000;
@@ -24,59 +25,25 @@ export class RandomRun {
 
   step(): void {
     const steps = [
-      () => {
-        this.#make();
-      },
-      () => {
-        this.#make();
-      },
-      () => {
-        this.#tmpfile();
-      },
-      () => {
-        this.#remove();
-      },
-      () => {
-        this.#link();
-      },
-      () => {
-        this.#rename();
-      },
-      () => {
-        this.#rename();
-      },
-      () => {
-        this.#release();
-      },
-      () => {
-        this.#write();
-      },
-      () => {
-        this.#write();
-      },
-      () => {
-        this.#write();
-      },
-      () => {
-        this.#append();
-      },
-      () => {
-        this.#truncate();
-      },
-      () => {
-        this.#fallocate();
-      },
-      () => {
-        this.#copy();
-      },
-      () => {
-        this.#compact();
-      },
-      () => {
-        this.#reclaim();
-      },
+      this.#make,
+      this.#make,
+      this.#tmpfile,
+      this.#remove,
+      this.#link,
+      this.#rename,
+      this.#rename,
+      this.#release,
+      this.#write,
+      this.#write,
+      this.#write,
+      this.#append,
+      this.#truncate,
+      this.#fallocate,
+      this.#copy,
+      this.#compact,
+      this.#reclaim,
     ];
-    (steps[this.#below(steps.length)] as () => void)();
+    this.#pick(steps).call(this);
   }
 
   /** Compares everything; throws with what differs. */
@@ -229,7 +196,7 @@ export class RandomRun {
         blockBytes.push(content);
         blockOffset += length;
       }
-      this.#put(node, at, content);
+      putContent(node, at, content);
       at += length + (this.#chance(2) ? this.#below(1_000) : 0);
     }
     this.#blocks.set(blockName(block), Buffer.concat(blockBytes));
@@ -246,7 +213,7 @@ export class RandomRun {
     this.log.push(`append ${String(node.ino)} ${String(content.length)}`);
     const { appendedAt } = this.namespace.writeInline(node.ino, 0, content, true);
     same(appendedAt, node.content.length, "appendedAt");
-    this.#put(node, node.content.length, content);
+    putContent(node, node.content.length, content);
   }
 
   #truncate(): void {
@@ -268,7 +235,7 @@ export class RandomRun {
     this.log.push(`fallocate ${String(node.ino)} ${String(offset)} ${String(length)} ${String(mode)}`);
     this.namespace.call("fallocate", { caller: root, ino: node.ino, offset, length, mode });
     const grows = (mode & 1) === 0 && offset + length > node.content.length;
-    if (grows) this.#put(node, offset + length - 1, Buffer.alloc(0), offset + length);
+    if (grows) putContent(node, offset + length - 1, Buffer.alloc(0), offset + length);
     if (mode > 1) node.content.fill(0, offset, offset + length);
   }
 
@@ -284,7 +251,7 @@ export class RandomRun {
     );
     const request = { caller: root, from: from.ino, fromOffset, to: to.ino, toOffset, length };
     same(this.namespace.call("copyFileRange", request).copied, asked, "copied");
-    if (asked > 0) this.#put(to, toOffset, Buffer.from(from.content.slice(fromOffset, fromOffset + asked)));
+    if (asked > 0) putContent(to, toOffset, Buffer.from(from.content.slice(fromOffset, fromOffset + asked)));
   }
 
   /** Some extents of a file become one block with the same bytes. */
@@ -307,15 +274,6 @@ export class RandomRun {
     this.log.push(`reclaim ${String(budget)}`);
     this.namespace.run((context) => reclaimStep(context, budget), session);
     if (this.#chance(20)) this.namespace.restart();
-  }
-
-  #put(node: Node, at: number, content: Buffer, size = at + content.length): void {
-    if (size > node.content.length) {
-      const grown = new Uint8Array(size);
-      grown.set(node.content);
-      node.content = grown;
-    }
-    node.content.set(content, at < node.content.length ? at : 0);
   }
 
   #file(): Node | undefined {
@@ -341,8 +299,4 @@ export class RandomRun {
   #chance(oneIn: number): boolean {
     return this.#random.below(oneIn) === 0;
   }
-}
-
-function same(got: unknown, expected: unknown, what: string): void {
-  if (got !== expected) throw new Error(`${what}: got ${String(got)}, expected ${String(expected)}`);
 }
