@@ -8,13 +8,12 @@
 import { errnoOf, FsError } from "../base/errno.ts";
 import type { Ino } from "../base/ids.ts";
 import type { Extent } from "../protocol/types.ts";
-import type { ReplyOf } from "../rpc/types.ts";
 import type { NameServerMethods } from "../protocol/name-server.ts";
 import type { ContentContext } from "./content-context.ts";
 import { extentsOf, payloadOf, type Flight } from "./flight.ts";
 import { asError } from "./flush-errors.ts";
 
-export type WriteReply = ReplyOf<NameServerMethods, "writeExtents">;
+export type WriteReply = ReturnType<NameServerMethods["writeExtents"]["reply"]>;
 
 export interface CommitEvents {
   /** In the server's order. The extents' inline content is borrowed. */

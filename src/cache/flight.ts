@@ -139,7 +139,7 @@ function isSmall(pieces: readonly DirtyPiece[], fileBytes: number, limits: Fligh
   return ranges <= scatteredInlineRangesMax || fileBytes <= limits.inlineBytesMax;
 }
 
-export function pieceBytes(piece: DirtyPiece): Buffer {
+function pieceBytes(piece: DirtyPiece): Buffer {
   return piece.chunk.bytes.subarray(piece.at, piece.at + piece.length);
 }
 

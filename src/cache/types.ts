@@ -75,7 +75,10 @@ export interface Contents {
   close(ino: Ino): void;
   /** Flushes every file; resolves when all that was written before is durable. */
   flushAll(): Promise<void>;
-  /** False: flushes everything, forgets extents, writes through from now on; resolves when that is so. */
+  /**
+   * False (as at the beginning): flushes everything, forgets extents, writes through from now on; resolves when that is
+   * so, and data that could not be flushed in several tries is lost. True: asks for the sizes of open files, then caches.
+   */
   setCaching(allowed: boolean): Promise<void>;
   /** The session was lost: everything unflushed is lost, with `lost` called on each owner. */
   sessionLost(): void;

@@ -223,6 +223,6 @@ export class FakeCluster {
   }
 }
 
-export function keyOf(block: BlockId): string {
+function keyOf(block: BlockId): string {
   return `${String(block.group)}/${String(block.number)}`;
 }
