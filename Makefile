@@ -14,7 +14,7 @@ SBIN ?= /sbin
 DFS = node_modules/.bin/dfs
 SOURCES := $(shell find src -name '*.ts')
 
-.PHONY: help build up status down check test bench install uninstall clean
+.PHONY: help build up status down check test coverage bench install uninstall clean
 
 help:
 	@echo 'make up       build, start a name server and $(NODES) storage nodes, mount $(MNT)'
@@ -56,8 +56,11 @@ check: build
 test: build
 	@node test/run.mjs
 
+coverage: build
+	node_modules/.bin/c8 --src src --reporter text-summary node_modules/.bin/ava 'test/{base,rpc,security,protocol,metadata-store,block-store,remote,cache,vfs,name-server,storage-node,cli}/**/*.test.ts'
+
 bench: build
-	@node test/bench/run.mjs $(BENCH)
+	@node --import=tsx test/bench/run.ts $(BENCH)
 
 # A package of what runs (no development dependencies) under PREFIX/lib/dfs, and the helpers that mount(8) looks for.
 install: build

@@ -1,0 +1,70 @@
+/** Makes many files at a name server without a mount: as a client, by many requests at a time. */
+import { systemClock } from "../../src/base/clock.ts";
+import { rootIno } from "../../src/base/ids.ts";
+import { silentLog } from "../../src/base/log.ts";
+import { nameFromText } from "../../src/base/name.ts";
+import { systemRandom } from "../../src/base/random.ts";
+import { clientMethods, nameServerMethods } from "../../src/protocol/name-server.ts";
+import { connectNameServer } from "../../src/remote/name-server-client.ts";
+import { connectPeer } from "../../src/rpc/open.ts";
+import { createWebSocketTransport } from "../../src/rpc/websocket-transport.ts";
+
+const filesPerDirectory = 1_000;
+const parallel = 512;
+
+/** Returns the seconds it took. */
+export async function fillNameServer(port: number, files: number): Promise<number> {
+  const surroundings = {
+    transport: createWebSocketTransport(),
+    clock: systemClock,
+    random: systemRandom,
+    log: silentLog,
+  };
+  const nameServer = await connectNameServer({
+    addresses: [{ host: "127.0.0.1", port }],
+    connect: (address, how) =>
+      connectPeer(surroundings, { ...how, address, ownTable: clientMethods, remoteTable: nameServerMethods }),
+    clock: systemClock,
+    random: systemRandom,
+    log: silentLog,
+    clientName: "bench",
+    events: {
+      handlers: { setCaching: () => ({}), inodesRemoved: () => ({ inUse: [] }) },
+      onSession: () => undefined,
+    },
+  });
+  const start = performance.now();
+  const caller = { uid: 0, gid: 0 };
+  const common = { caller, umask: 0 };
+  const top = await nameServer.change("mkdir", {
+    ...common,
+    parent: rootIno,
+    name: nameFromText("bench"),
+    mode: 0o40755,
+  });
+  let next = 0;
+  let directory = top.attributes.ino;
+  let made = 0;
+  const worker = async (): Promise<void> => {
+    while (next < files) {
+      const i = next++;
+      if (i % filesPerDirectory === 0) {
+        const name = nameFromText(`d${String(i / filesPerDirectory)}`);
+        directory = (await nameServer.change("mkdir", { ...common, parent: top.attributes.ino, name, mode: 0o40755 }))
+          .attributes.ino;
+      }
+      await nameServer.change("create", {
+        ...common,
+        parent: directory,
+        name: nameFromText(`file-${String(i)}`),
+        mode: 0o100644,
+      });
+      made += 1;
+    }
+  };
+  await Promise.all(Array.from({ length: parallel }, worker));
+  const seconds = (performance.now() - start) / 1000;
+  await nameServer.close();
+  if (made !== files) throw new Error(`${String(made)} of ${String(files)} files were made`);
+  return seconds;
+}
