@@ -3,7 +3,7 @@
  * holder waits for it), nor does the libuv pool (full of waiting notifications it would read no requests any more).
  *
  * Two lanes: what takes no lock has one thread and leaves in batches; what may wait has several, one notification each,
- * started when they are needed. A lane's queue is bounded; beyond it a notification is refused with EAGAIN.
+ * some started when they are needed. A lane's queue is bounded; beyond it a notification is refused with EAGAIN.
  */
 import { Worker } from "node:worker_threads";
 import { isErrnoName, FsError } from "../base/errno.ts";
@@ -15,6 +15,8 @@ import type { Notifier } from "./operations.ts";
 
 /** Notifications that may wait for different locks at the same time. */
 const waitingThreadsMax = 4;
+/** Started at once, because a thread takes some 50 ms to start and a notification 50 us: one, and one beside it. */
+const waitingThreadsAtStart = 2;
 const batchMax = 256;
 const queuedMax = 65_536;
 
@@ -31,8 +33,12 @@ export class KernelNotifier implements Notifier {
 
   constructor(fd: number, options: { canIncrementEpoch: boolean }) {
     this.canInvalidateAllEntries = options.canIncrementEpoch;
-    this.waitingLane = new Lane(fd, { threadsMax: waitingThreadsMax, batchMax: 1 });
-    this.promptLane = new Lane(fd, { threadsMax: 1, batchMax });
+    this.waitingLane = new Lane(fd, {
+      threadsAtStart: waitingThreadsAtStart,
+      threadsMax: waitingThreadsMax,
+      batchMax: 1,
+    });
+    this.promptLane = new Lane(fd, { threadsAtStart: 1, threadsMax: 1, batchMax });
   }
 
   invalidateAttributes(ino: Ino): Promise<void> {
@@ -66,10 +72,11 @@ class Lane {
   private queue: Queued[] = [];
   private closed = false;
 
-  constructor(fd: number, bounds: { threadsMax: number; batchMax: number }) {
+  constructor(fd: number, bounds: { threadsAtStart: number; threadsMax: number; batchMax: number }) {
     this.fd = fd;
     this.threadsMax = bounds.threadsMax;
     this.batchMax = bounds.batchMax;
+    for (let i = 0; i < bounds.threadsAtStart; i++) this.startThread();
   }
 
   write(bytes: Buffer): Promise<void> {

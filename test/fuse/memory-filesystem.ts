@@ -33,7 +33,8 @@ export class MemoryFilesystem extends MemoryNames implements Operations {
   /** Descriptors are closed without FLUSH: faster, but fcntl locks are then kept. */
   noFlush = false;
   private nextHandle = 1;
-  private readonly handles = new Map<Handle, MemoryInode>();
+  /** What each open directory listed when it was last read from its start. */
+  private readonly listings = new Map<Handle, readonly (readonly [Name, { inode: MemoryInode; cookie: number }])[]>();
 
   start(notifier: Notifier): void {
     this.notifier = notifier;
@@ -125,7 +126,6 @@ export class MemoryFilesystem extends MemoryNames implements Operations {
     const inode = this.inode(ino);
     if (flockOwner !== undefined) inode.locks.releaseOwner("flock", flockOwner);
     inode.locks.releaseHandle(handle);
-    this.handles.delete(handle);
     inode.opens--;
     this.dropIfUnused(inode);
   }
@@ -141,7 +141,7 @@ export class MemoryFilesystem extends MemoryNames implements Operations {
   readdir(
     _request: RequestContext,
     ino: Ino,
-    _handle: Handle,
+    handle: Handle,
     cookie: number,
     plus: boolean,
     sink: DirectorySink,
@@ -151,8 +151,11 @@ export class MemoryFilesystem extends MemoryNames implements Operations {
     const type = fileType.directory;
     if (cookie < 1 && !sink({ name: ".", ino, type, cookie: 1 })) return;
     if (cookie < 2 && !sink({ name: "..", ino: parent.ino, type, cookie: 2 })) return;
-    for (const [name, child] of this.children(directory)) {
-      if (child.cookie <= cookie) continue;
+    const known = cookie === 0 ? undefined : this.listings.get(handle);
+    const listing = known ?? [...this.children(directory)];
+    if (known === undefined) this.listings.set(handle, listing);
+    for (let i = firstAfter(listing, cookie); i < listing.length; i++) {
+      const [name, child] = listing[i] ?? unreachableIndex();
       const { inode } = child;
       const entry = plus ? { entry: this.entry(inode) } : {};
       if (sink({ name, ino: inode.ino, type: inode.mode & fileType.mask, cookie: child.cookie, ...entry })) continue;
@@ -163,7 +166,7 @@ export class MemoryFilesystem extends MemoryNames implements Operations {
 
   releasedir(_request: RequestContext, ino: Ino, handle: Handle): MaybePromise<void> {
     const inode = this.inode(ino);
-    this.handles.delete(handle);
+    this.listings.delete(handle);
     inode.opens--;
     this.dropIfUnused(inode);
   }
@@ -254,7 +257,6 @@ export class MemoryFilesystem extends MemoryNames implements Operations {
 
   private opened(inode: MemoryInode, flags: number): Opened {
     const handle = toHandle(this.nextHandle++);
-    this.handles.set(handle, inode);
     inode.opens++;
     return {
       handle,
@@ -270,4 +272,20 @@ function dropPrivileges(inode: MemoryInode): void {
   if (isDirectory(inode.mode)) return;
   inode.mode &= ~modeBits.setuid;
   if ((inode.mode & 0o010) !== 0) inode.mode &= ~modeBits.setgid;
+}
+
+/** Cookies rise along a listing. */
+function firstAfter(listing: readonly (readonly [Name, { cookie: number }])[], cookie: number): number {
+  let low = 0;
+  let high = listing.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((listing[middle]?.[1].cookie ?? Infinity) <= cookie) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function unreachableIndex(): never {
+  throw new Error("an index past the end of a listing");
 }
