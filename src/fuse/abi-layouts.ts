@@ -86,16 +86,14 @@ export const statx = {
   attributesMask: 56, atime: 64, btime: 80, ctime: 96, mtime: 112, rdevMajor: 128, rdevMinor: 132, bytes: 256,
 } as const;
 export const statxTime = { seconds: 0, nanos: 8, bytes: 16 } as const;
+/** write_out, getxattr_out (u32 and padding), lseek_out, copy_file_range_out (u64): one number. */
+export const countOut = { count: 0, bytes: 8 } as const;
 export const openOut = { fh: 0, openFlags: 8, bytes: 16 } as const;
-export const writeOut = { size: 0, bytes: 8 } as const;
 // prettier-ignore
 export const statfsOut = {
   blocks: 0, blocksFree: 8, blocksAvailable: 16, files: 24, filesFree: 32, blockSize: 40, nameLength: 44,
   fragmentSize: 48, bytes: 80,
 } as const;
-export const getxattrOut = { size: 0, bytes: 8 } as const;
-export const lseekOut = { offset: 0, bytes: 8 } as const;
-export const copyFileRangeOut = { bytesCopied: 0, bytes: 8 } as const;
 /** The name follows; padded to 8 bytes. READDIRPLUS puts an entryOut before it. */
 export const dirent = { ino: 0, cookie: 8, nameLength: 16, type: 20, name: 24 } as const;
 

@@ -115,8 +115,8 @@ export function encodeCreated(frame: Frame, at: number, created: { entry: Entry;
 
 /** WRITE and COPY_FILE_RANGE: a u32 and padding. LSEEK, COPY_FILE_RANGE_64 and the size of xattrs: one u64. */
 export function encodeCount(frame: Frame, at: number, count: number): number {
-  setU64(frame.view, at, count);
-  return 8;
+  setU64(frame.view, at + layout.countOut.count, count);
+  return layout.countOut.bytes;
 }
 
 export function encodeStatistics(frame: Frame, at: number, s: FilesystemStatistics): number {
