@@ -344,7 +344,7 @@ export const sys = {
     return call("pwrite", raw.pwrite, fd, buffer, buffer.length, offset);
   },
   lseek: (fd: number, offset: number | bigint, whence: number): number =>
-    Number(call("lseek", raw.lseek, fd, offset, whence) as number | bigint),
+    Number(BigInt(call("lseek", raw.lseek, fd, offset, whence))),
   dup: (fd: number): number => call("dup", raw.dup, fd),
   link: (from: Path, to: Path): void => void call("link", raw.link, cstring(from), cstring(to)),
   linkat: (oldDir: number, from: Path, newDir: number, to: Path, flags: number): void =>

@@ -1,9 +1,20 @@
 /** All conformance cases, in the order in which they run. */
 import type { ConformanceCase } from "../case.ts";
+import { linkCases } from "./link.ts";
+import { openSpecialCases } from "./open-special.ts";
+import { openCases } from "./open.ts";
 import { pathErrorCases } from "./path-errors.ts";
+import { symlinkCases } from "./symlink.ts";
 import { unlinkCases } from "./unlink.ts";
 
-export const allCases: readonly ConformanceCase[] = [...unlinkCases, ...pathErrorCases];
+export const allCases: readonly ConformanceCase[] = [
+  ...openCases,
+  ...openSpecialCases,
+  ...linkCases,
+  ...unlinkCases,
+  ...symlinkCases,
+  ...pathErrorCases,
+];
 
 const titles = new Set<string>();
 for (const { title } of allCases) {
