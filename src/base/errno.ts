@@ -46,6 +46,7 @@ const numbers = {
   EPROTO: 71,
   EBADMSG: 74,
   EOVERFLOW: 75,
+  EILSEQ: 84,
   EUSERS: 87,
   ENOTSOCK: 88,
   EOPNOTSUPP: 95,

@@ -3,7 +3,7 @@ import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import { mountFuse } from "../fuse/driver.ts";
-import { mountFuseNative } from "./fuse-native-mount.ts";
+import { loadFuseNativeDriver } from "./fuse-native-mount.ts";
 import type { Address } from "../rpc/types.ts";
 import { connectClient } from "./client.ts";
 import { reportReady, startDaemon } from "./daemon.ts";
@@ -41,13 +41,14 @@ function defaultLogFile(mountPoint: string): string {
 async function serveMount({ addresses, mountPoint, options, debug }: MountCommand): Promise<number> {
   const log = createLog("client", { debug });
   const lifetime = createLifetime(log);
+  const fuseNative = options.driver === "fuse-native" ? await loadFuseNativeDriver() : undefined;
   const operations = await connectClient({ addresses, label: resolve(mountPoint), options, log });
   const source = addresses.map(formatAddress).join(",");
   const driver = { mountPoint, source, operations, log };
   const mount =
-    options.driver === "kernel"
+    fuseNative === undefined
       ? await mountFuse({ ...driver, clock: systemClock, options: { mountOptions: options.kernelOptions } })
-      : await mountFuseNative(driver);
+      : await fuseNative({ ...driver, kernelOptions: options.kernelOptions });
   const record = recordMount(mountPoint);
   log.info({ mountPoint, source, driver: options.driver }, "mounted");
   reportReady();

@@ -1,0 +1,10 @@
+/** What every call of the package needs. */
+import type { Operations } from "../operations.ts";
+import type { Paths } from "./paths.ts";
+import type { Replies } from "./replies.ts";
+
+export interface CallParts {
+  readonly operations: Operations;
+  readonly paths: Paths;
+  readonly replies: Replies;
+}
