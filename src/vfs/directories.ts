@@ -6,6 +6,7 @@
  */
 import { FsError } from "../base/errno.ts";
 import { fileType } from "../base/attributes.ts";
+import { rootIno } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import type { DirectorySink, Entry, Operations, RequestContext } from "../fuse/operations.ts";
 import { inodeOf, type Core } from "./core.ts";
@@ -39,8 +40,10 @@ export function directoryOperations(core: Core): DirectoryOperations {
       const directory = handles.closeDirectory(handle);
       if (directory !== undefined) letGo(core, directory.inode);
     },
-    fsyncdir(_request, _ino, handle) {
+    fsyncdir(_request, ino, handle) {
       handles.directory(handle);
+      // `dfs umount` has no other way to say: everything.
+      return ino === rootIno ? core.contents.flushAll() : undefined;
     },
   };
 }

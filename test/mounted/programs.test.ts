@@ -23,13 +23,13 @@ function program(title: string, tools: readonly string[], run: (c: Cluster) => P
 
 const makeTree = `
 tree() { # tree DIR: 5,000 files in 100 folders, sizes from 0 to 60,000 bytes
-  mkdir -p "$1"; cd "$1"
-  for d in $(seq 100); do mkdir d$d; done
-  head -c 3000000 /dev/urandom > /tmp/$$.random
-  for i in $(seq 5000); do
-    d=$((i % 100 + 1)); tail -c +$((i * 500)) /tmp/$$.random | head -c $((i * 7919 % 60001)) > "d$d/file $i" || true
-  done
-  rm -f /tmp/$$.random; cd - > /dev/null
+  node -e '
+    const fs = require("fs"), root = process.argv[1], random = require("crypto").randomBytes(3000000);
+    for (let d = 1; d <= 100; d++) fs.mkdirSync(root + "/d" + d, { recursive: true });
+    for (let i = 1; i <= 5000; i++) {
+      const start = i * 500;
+      fs.writeFileSync(root + "/d" + (i % 100 + 1) + "/file " + i, random.subarray(start, start + i * 7919 % 60001));
+    }' "$1"
 }
 `;
 
