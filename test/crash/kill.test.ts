@@ -81,7 +81,9 @@ async function underLoad(
   await faults();
   await c.sh(`${env} touch $NOTES/stop`, { cwd: "/" });
   for (const result of await settled) if (result.status === "rejected") throw result.reason as Error;
-  t.log((await c.sh(env + verify, { seconds: 100 })).trim());
+  const verdict = (await c.sh(env + verify, { seconds: 100 })).trim();
+  t.regex(verdict, /^\d+ files, 0 wrong/);
+  t.log(verdict);
   await c.sh(`rm -rf ${notes}`, { cwd: "/" });
 }
 
