@@ -8,7 +8,7 @@ import { truncate } from "./attributes.ts";
 import { inodeOf, staleIfGone, type Core } from "./core.ts";
 import { hold, type Inode } from "./inode.ts";
 import { releaseClosed, releaseOwner } from "./locks.ts";
-import { isAppending, isReading, isWriting, openFlag } from "./open-flags.ts";
+import { isAppending, isReading, isTruncating, isWriting } from "./open-flags.ts";
 import { letGo } from "./use.ts";
 
 export function fileOperations(core: Core): Pick<Operations, "open" | "flush" | "release" | "fsync" | "syncfs"> {
@@ -24,7 +24,7 @@ export function fileOperations(core: Core): Pick<Operations, "open" | "flush" | 
     open(request, ino, flags, killPrivileges) {
       const inode = inodeOf(core, ino);
       const isThere = inode.removing === undefined && !isGone(inode);
-      const atOnce = isThere && coherence.trusts(inode) && (flags & openFlag.truncate) === 0;
+      const atOnce = isThere && coherence.trusts(inode) && !isTruncating(flags);
       return atOnce ? opened(inode, flags) : askAndOpen(core, request, inode, { flags, killPrivileges, opened });
     },
     flush(_request, _ino, handle, lockOwner) {
@@ -76,13 +76,13 @@ async function askAndOpen(
   try {
     if (!coherence.trusts(inode)) {
       const since = coherence.moment;
-      const asked = { ino, read: isReading(flags), write: isWriting(flags) };
+      const asked = { ino, read: isReading(flags), write: isWriting(flags) || isTruncating(flags) };
       const { attributes } = await core.identity.as(request, (caller) =>
         core.nameServer.ask("open", { ...asked, caller }, { signal: request.signal }),
       );
       inodes.update(attributes, since);
     }
-    if ((flags & openFlag.truncate) !== 0 && isWriting(flags)) {
+    if (isTruncating(flags)) {
       await truncate(core, request, inode, true, killPrivileges ? { size: 0, killPrivileges } : { size: 0 });
     }
     return opened(inode, flags);

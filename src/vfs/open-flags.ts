@@ -21,3 +21,8 @@ export function isReading(flags: number): boolean {
 export function isAppending(flags: number): boolean {
   return (flags & openFlag.append) !== 0 && isWriting(flags);
 }
+
+/** Also with O_RDONLY: that needs write permission, and cuts the file. */
+export function isTruncating(flags: number): boolean {
+  return (flags & openFlag.truncate) !== 0;
+}

@@ -73,6 +73,17 @@ test("O_TRUNC drops unsent data, and asks for privileges to be dropped when the 
   t.like(request, { size: 0, killPrivileges: true, fromOpenFile: true });
 });
 
+test("O_TRUNC cuts a file that is opened to read, and asks for permission to write", async (t) => {
+  const { operations, server } = await fakeMount({ caching: false });
+  const { entry, opened } = await createFile(operations, "file");
+  const ino = entry.attributes.ino;
+  await operations.write(from(), ino, opened.handle, 0, Buffer.from("content"), writing);
+  await operations.fsync(from(), ino, opened.handle, false);
+  await operations.open(from(), ino, 0o1000, false);
+  t.is(server.get(ino).size, 0);
+  t.like(server.calls.findLast(({ method }) => method === "open")?.request, { read: true, write: true });
+});
+
 test("opening fails with ESTALE when the server no longer has the inode, and counts no use", async (t) => {
   const { operations, server, vfs } = await fakeMount({ caching: false });
   const { entry, opened } = await createFile(operations, "file");
