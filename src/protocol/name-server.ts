@@ -169,7 +169,9 @@ const schemas = {
    * Puts content into a file: the new extents replace what they cover (which is reclaimed). Blocks must be of this
    * session's ranges and named by nothing yet (EINVAL), written under the current epoch of their group (ESTALE: write
    * them again elsewhere). `size`: the file is at least so long afterwards. `append`: offsets count from the end of the
-   * file as it is now; the reply tells where that was. `clearPrivileges`: the writer may not keep setuid/setgid.
+   * file as it is now; the reply tells where that was. `mtime`: when it was written, also the ctime if that is earlier;
+   * absent, the times stay, because they were set after it was written. `clearPrivileges`: the writer may not keep
+   * setuid, nor setgid where the group may execute.
    */
   writeExtents: {
     request: z.object({

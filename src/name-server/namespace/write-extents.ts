@@ -39,13 +39,13 @@ export const writeExtents: Method<"writeExtents"> = (context, request) => {
   for (const extent of extents) target.write(extent);
   record = target.finish();
 
-  const now = changeTime(context, record);
-  const mtime = request.mtime === undefined || request.mtime === "now" ? now : request.mtime;
+  const time = request.mtime === "now" ? changeTime(context, record) : request.mtime;
   const written = {
     ...afterWrite(transaction, ino, record, request.clearPrivileges),
     size: Math.max(record.size, size),
-    mtime,
-    ctime: mtime > now ? mtime : now,
+    mtime: time ?? record.mtime,
+    // When it was written, not when it arrived: who has looked at the file in between has seen this ctime.
+    ctime: time !== undefined && time > record.ctime ? time : record.ctime,
   };
   writeInode(transaction, ino, written);
   return { attributes: attributesOf(ino, written), appendedAt: base };

@@ -92,6 +92,15 @@ test("size makes a file at least so long; mtime is the one given", (t) => {
   t.like(ns.call("writeExtents", { ...request, mtime: ahead }).attributes, { mtime: ahead, ctime: ahead });
 });
 
+test("content written before a time was set leaves the times alone, its arrival is no change of its own", (t) => {
+  const { ns, ino } = withFile();
+  const request = { ino, extents: [], epochs: [], size: 0, append: false, clearPrivileges: false };
+  const { ctime } = ns.setattr(ino, { mtime: 7n });
+  ns.now += 1_000n;
+  t.like(ns.call("writeExtents", request).attributes, { mtime: 7n, ctime });
+  t.like(ns.call("writeExtents", { ...request, mtime: ctime + 1n }).attributes, { mtime: ctime + 1n, ctime: ctime + 1n });
+});
+
 test("only blocks of the session's own ranges may be named, each once for ever", (t) => {
   const { ns, ino } = withFile();
   const [block, second] = ns.allocate(2) as [BlockId, BlockId];

@@ -200,7 +200,7 @@ export class Namespace {
   ): Reply<"writeExtents"> {
     const { append = false, size = 0, clear = false } = options;
     const epochs = [{ group, epoch: groupEpoch }];
-    return this.call("writeExtents", { ino, extents, epochs, size, append, clearPrivileges: clear });
+    return this.call("writeExtents", { ino, extents, epochs, size, append, mtime: "now", clearPrivileges: clear });
   }
   writeInline(ino: Ino, offset: number, content: Buffer, append = false): Reply<"writeExtents"> {
     return this.write(ino, [{ kind: "inline", offset, length: content.length, content }], { append });
