@@ -34,7 +34,7 @@ interface Side {
 
 export const rename: Method<"rename"> = (context, request) => {
   const { transaction } = context;
-  const { caller, parent, name, newParent, flags } = request;
+  const { parent, name, newParent, flags } = request;
   checkFlags(flags);
   const exchange = (flags & renameFlags.exchange) !== 0;
   readDirectory(transaction, parent);
@@ -51,7 +51,6 @@ export const rename: Method<"rename"> = (context, request) => {
   if (target?.ino === source.ino) return { attributes: attributesOf(source.ino, source.record), replaced: null };
 
   requireMovable(context, request, { source, target, exchange });
-  if ((flags & renameFlags.whiteout) !== 0 && caller.uid !== 0) throw new FsError("EPERM", "only root makes whiteouts");
   requireRoom(context);
   if (exchange && target !== undefined) return exchangeNames(context, request, source, target);
   return moveName(context, request, source, target);
