@@ -5,6 +5,10 @@ import { openSpecialCases } from "./open-special.ts";
 import { openCases } from "./open.ts";
 import { pathErrorCases } from "./path-errors.ts";
 import { symlinkCases } from "./symlink.ts";
+import { renameCases } from "./rename.ts";
+import { renameFlagCases } from "./rename-flags.ts";
+import { directoryCases } from "./directories.ts";
+import { specialFileCases } from "./special-files.ts";
 import { unlinkCases } from "./unlink.ts";
 
 export const allCases: readonly ConformanceCase[] = [
@@ -13,6 +17,10 @@ export const allCases: readonly ConformanceCase[] = [
   ...linkCases,
   ...unlinkCases,
   ...symlinkCases,
+  ...renameCases,
+  ...renameFlagCases,
+  ...directoryCases,
+  ...specialFileCases,
   ...pathErrorCases,
 ];
 
