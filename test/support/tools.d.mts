@@ -2,6 +2,7 @@ export interface Tool {
   readonly name: string;
   readonly package: string;
   readonly command?: string;
+  readonly library?: string;
 }
 export const tools: readonly Tool[];
 export function hasTool(name: string): boolean;

@@ -1,5 +1,5 @@
-// Programs that some tests need, and the Debian package that has each.
-import { existsSync } from "node:fs";
+// Programs and libraries that some tests need, and the Debian package that has each.
+import { existsSync, readdirSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
 export const tools = [
@@ -13,12 +13,22 @@ export const tools = [
   { name: "gcc", package: "gcc" },
   { name: "python3", package: "python3" },
   { name: "vim", package: "vim-tiny", command: "vim.tiny" },
+  { name: "libfuse2", package: "libfuse2", library: "libfuse.so.2" },
 ];
 
 export function hasTool(name) {
-  const command = tools.find((tool) => tool.name === name)?.command ?? name;
+  const tool = tools.find((candidate) => candidate.name === name);
+  if (tool?.library !== undefined) return hasLibrary(tool.library);
+  const command = tool?.command ?? name;
   const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"];
   return folders.some((folder) => existsSync(join(folder, command)));
+}
+
+/** In /lib itself, or in the folder of an architecture (/lib/x86_64-linux-gnu). */
+function hasLibrary(file) {
+  return ["/lib", "/lib64", "/usr/local/lib", ...readdirSync("/lib").map((folder) => join("/lib", folder))].some(
+    (folder) => existsSync(join(folder, file)),
+  );
 }
 
 export function missingTools() {
