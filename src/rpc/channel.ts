@@ -82,6 +82,10 @@ export class Channel implements Peer<MethodTable> {
     this.#connection.onMessage = (bytes) => {
       this.#received(bytes);
     };
+    this.#connection.takesPieces = () => this.#inbox.expectsRaw;
+    this.#connection.onPiece = (piece, isLast) => {
+      this.#receivedPiece(piece, isLast);
+    };
     this.#connection.onClose = (reason) => {
       this.#ended(reason);
     };
@@ -202,9 +206,18 @@ export class Channel implements Peer<MethodTable> {
   #received(bytes: Buffer): void {
     if (!this.#open) return;
     try {
-      if (this.#inbox.expectsRaw) this.#inbox.raw(bytes);
+      if (this.#inbox.expectsRaw) this.#inbox.raw(bytes, true);
       else this.#dispatch(decodeFrame(bytes));
       if (this.#inbox.pendingBytes > payloadBytesMax) throw new FrameError("too many payloads at once");
+    } catch (error) {
+      this.#violated(error as Error);
+    }
+  }
+
+  #receivedPiece(piece: Buffer, isLast: boolean): void {
+    if (!this.#open) return;
+    try {
+      this.#inbox.raw(piece, isLast);
     } catch (error) {
       this.#violated(error as Error);
     }

@@ -49,9 +49,10 @@ export class Inbox {
     this.#announced = key;
   }
 
-  raw(piece: Buffer): void {
+  /** The next bytes of the raw message that was announced, which may come in several pieces; borrowed. */
+  raw(piece: Buffer, isLast: boolean): void {
     const key = this.#announced as string;
-    this.#announced = undefined;
+    if (isLast) this.#announced = undefined;
     const incoming = this.#incoming.get(key);
     // A call that was cancelled or timed out here: its payload is on its way all the same.
     if (incoming === undefined) return;
@@ -59,7 +60,7 @@ export class Inbox {
       throw new FrameError(`too much payload for call ${key}`);
     piece.copy(incoming.bytes, incoming.filled);
     incoming.filled += piece.length;
-    if (incoming.filled < incoming.bytes.length) return;
+    if (incoming.filled < incoming.bytes.length || !isLast) return;
     this.#incoming.delete(key);
     this.pendingBytes -= incoming.bytes.length;
     incoming.complete({

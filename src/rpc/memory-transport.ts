@@ -56,6 +56,8 @@ export function createMemoryNetwork(schedule: Schedule = (deliver) => setImmedia
 class End implements Connection {
   onMessage: (message: Buffer) => void = () => undefined;
   onClose: (reason: string) => void = () => undefined;
+  takesPieces: () => boolean = () => false;
+  onPiece: (piece: Buffer, isLast: boolean) => void = () => undefined;
   unsentBytes = 0;
   readonly remoteAddress: string;
   other!: End;

@@ -124,6 +124,12 @@ export interface Connection {
   /** Set once, synchronously after the connection was handed over. Messages are fresh buffers. */
   onMessage: (message: Buffer) => void;
   onClose: (reason: string) => void;
+  /**
+   * Asked at the beginning of a message: whether it may come in pieces as they arrive, by `onPiece` (borrowed until that
+   * returns) instead of `onMessage`. A transport need not ask.
+   */
+  takesPieces: () => boolean;
+  onPiece: (piece: Buffer, isLast: boolean) => void;
   /** Stop and go on reading: what arrives meanwhile waits in the network. */
   pause(): void;
   resume(): void;

@@ -4,9 +4,11 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
 import { WebSocket, WebSocketServer, type ClientOptions } from "ws";
 import { errnoOf, FsError } from "../base/errno.ts";
 import { limits } from "../base/limits.ts";
+import { FrameSplitter } from "./frame-splitter.ts";
 import type { Address, Connection, Listener, Transport } from "./types.ts";
 
 export interface WebSocketTransportOptions {
@@ -47,9 +49,13 @@ function connect(address: Address, signal: AbortSignal | undefined): Promise<Con
     };
     signal?.addEventListener("abort", onAbort, { once: true });
     socket.on("error", onError);
+    let stream: Duplex | undefined;
+    socket.once("upgrade", (response) => {
+      stream = response.socket;
+    });
     socket.once("open", () => {
       settled();
-      resolve(adopt(socket, where));
+      resolve(adopt(socket, where, { stream, fromClient: false }));
     });
   });
 }
@@ -70,7 +76,8 @@ async function listen(
   webSockets.on("error", () => undefined);
   webSockets.on("connection", (socket, request) => {
     const remote = request.socket;
-    onConnection(adopt(socket, `${remote.remoteAddress ?? "?"}:${String(remote.remotePort ?? 0)}`));
+    const where = `${remote.remoteAddress ?? "?"}:${String(remote.remotePort ?? 0)}`;
+    onConnection(adopt(socket, where, { stream: remote, fromClient: true }));
   });
   await started(server, address);
   const bound = server.address() as AddressInfo;
@@ -101,11 +108,18 @@ function upgradeRequired(_request: IncomingMessage, response: ServerResponse): v
   response.writeHead(426, { "content-type": "text/plain", upgrade: "websocket" }).end("dfs speaks WebSocket here\n");
 }
 
-function adopt(socket: WebSocket, remoteAddress: string): Connection {
+/** `stream`: what the WebSocket reads from. */
+function adopt(
+  socket: WebSocket,
+  remoteAddress: string,
+  { stream, fromClient }: { stream: Duplex | undefined; fromClient: boolean },
+): Connection {
   let problem: string | undefined;
   const connection: Connection = {
     onMessage: () => undefined,
     onClose: () => undefined,
+    takesPieces: () => false,
+    onPiece: () => undefined,
     remoteAddress,
     get unsentBytes() {
       return socket.bufferedAmount;
@@ -132,6 +146,7 @@ function adopt(socket: WebSocket, remoteAddress: string): Connection {
       } else socket.terminate();
     },
   };
+  if (stream !== undefined) split(socket, stream, connection, fromClient);
   socket.on("message", (message: Buffer, isBinary) => {
     if (isBinary) connection.onMessage(message);
     else connection.close("a text message");
@@ -144,6 +159,28 @@ function adopt(socket: WebSocket, remoteAddress: string): Connection {
     connection.onClose(problem ?? (said === "" ? "closed by the other side" : said));
   });
   return connection;
+}
+
+/** Has bulk taken out before `ws` reads: its listener hears everything else. */
+function split(socket: WebSocket, stream: Duplex, connection: Connection, fromClient: boolean): void {
+  const listeners = stream.listeners("data") as ((this: Duplex, bytes: Buffer) => void)[];
+  let hasFailed = false;
+  // Nothing is read any more after an error.
+  socket.once("error", () => (hasFailed = true));
+  const splitter = new FrameSplitter({
+    fromClient,
+    expectsBulk: () => socket.readyState === WebSocket.OPEN && connection.takesPieces(),
+    onBulk: (piece, isLast) => {
+      connection.onPiece(piece, isLast);
+    },
+    pass: (bytes) => {
+      if (!hasFailed) for (const listener of listeners) listener.call(stream, bytes);
+    },
+  });
+  for (const listener of listeners) stream.removeListener("data", listener);
+  stream.on("data", (bytes: Buffer) => {
+    splitter.write(bytes);
+  });
 }
 
 function urlHost(host: string): string {
