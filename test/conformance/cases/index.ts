@@ -9,6 +9,11 @@ import { renameCases } from "./rename.ts";
 import { renameFlagCases } from "./rename-flags.ts";
 import { directoryCases } from "./directories.ts";
 import { specialFileCases } from "./special-files.ts";
+import { chmodCases } from "./chmod.ts";
+import { chownCases } from "./chown.ts";
+import { truncateCases } from "./truncate.ts";
+import { utimensCases } from "./utimens.ts";
+import { statCases, accessCases } from "./stat.ts";
 import { unlinkCases } from "./unlink.ts";
 
 export const allCases: readonly ConformanceCase[] = [
@@ -21,6 +26,12 @@ export const allCases: readonly ConformanceCase[] = [
   ...renameFlagCases,
   ...directoryCases,
   ...specialFileCases,
+  ...chmodCases,
+  ...chownCases,
+  ...truncateCases,
+  ...utimensCases,
+  ...statCases,
+  ...accessCases,
   ...pathErrorCases,
 ];
 
