@@ -127,6 +127,10 @@ export const limits = {
   clientAttributesMax: 131_072,
   /** Names (present or absent) that the client remembers. */
   clientDentriesMax: 131_072,
+  /** Inodes whose attributes came with a listing and that nobody has looked up yet. */
+  clientForeseenMax: 16_384,
+  /** Names of one directory that are listed ahead of lookups; larger directories are asked name by name. */
+  clientListAheadNamesMax: 4_096,
   /** Files that nobody has open and whose extents the client still remembers. */
   clientIdleContentsMax: 256,
   /** Xattrs remembered per inode, and the largest value among them. */

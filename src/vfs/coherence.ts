@@ -57,6 +57,7 @@ interface CoherenceParts {
   readonly contents: Contents;
   readonly inodes: () => Iterable<Inode>;
   readonly dentries: DentryCache;
+  readonly forgetForeseen: () => void;
   readonly invalidations: Invalidations;
   readonly background: Background;
 }
@@ -78,6 +79,7 @@ export function createCoherence(clock: Clock): Coherence {
     caching = allowed;
     switchedAt = ++moment;
     parts?.dentries.clear();
+    parts?.forgetForeseen();
   };
 
   /** Contents hear of switches one after the other: each takes its time, and the last one counts. */

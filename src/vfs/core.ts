@@ -23,6 +23,7 @@ import type { InodeTable } from "./inode-table.ts";
 import type { Inode } from "./inode.ts";
 import type { InodeContents } from "./inode-contents.ts";
 import type { Invalidations } from "./invalidations.ts";
+import type { ListAhead } from "./list-ahead.ts";
 import type { Orphans } from "./orphans.ts";
 
 export interface Core {
@@ -34,6 +35,7 @@ export interface Core {
   readonly coherence: Coherence;
   readonly inodes: InodeTable;
   readonly dentries: DentryCache;
+  readonly listAhead: ListAhead;
   readonly handles: Handles;
   readonly identity: Identity;
   readonly inodeContents: InodeContents;

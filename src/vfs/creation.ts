@@ -8,6 +8,7 @@ import type { CallerIdentity } from "../protocol/types.ts";
 import { inodeOf, type Core } from "./core.ts";
 import type { Inode } from "./inode.ts";
 import { isAppending, openFlag } from "./open-flags.ts";
+import { changedNothing } from "./refusals.ts";
 import { entryReply } from "./visible-attributes.ts";
 
 type Creating = "mknod" | "mkdir" | "symlink" | "link" | "create" | "tmpfile";
@@ -28,9 +29,10 @@ export function creationOperations(core: Core): Pick<Operations, Creating> {
       const { attributes } = await core.identity.as(request, call);
       const inode = inodes.enter(attributes, since);
       if (coherence.validMillis(since) > 0) dentries.set(parent, name, inode.ino);
+      else dentries.delete(parent, name);
       return { inode, since };
     } catch (error) {
-      dentries.delete(parent, name);
+      if (!changedNothing(error)) dentries.delete(parent, name);
       throw error;
     } finally {
       inodes.markStale(directory);
@@ -59,11 +61,12 @@ export function creationOperations(core: Core): Pick<Operations, Creating> {
     },
     async mkdir(request, parent, name, { mode, umask }) {
       const { signal } = request;
-      return entry(
-        await make(request, parent, name, (caller) =>
-          nameServer.change("mkdir", { caller, parent, name, mode, umask }, { signal }),
-        ),
+      const made = await make(request, parent, name, (caller) =>
+        nameServer.change("mkdir", { caller, parent, name, mode, umask }, { signal }),
       );
+      // It is empty, and whatever gets a name in it is told here.
+      if (coherence.trustsNames(made.inode, made.since)) dentries.beginListing(made.inode.ino)();
+      return entry(made);
     },
     async symlink(request, parent, name, target) {
       const { signal } = request;

@@ -1,6 +1,10 @@
 /**
- * Names that this client knows: which inode they have, or that they are absent. Bounded; the least recently used goes.
- * Only filled and asked while caching is allowed (coherence.ts), so what is here is true.
+ * Names that this client knows, by directory: which inode they have, or that they are absent. Only filled and asked while
+ * caching is allowed (coherence.ts), so what is here is true.
+ *
+ * - A complete directory has all its names here: one that is not here is absent. It stays complete as long as every
+ *   change of its names is told here; who becomes unsure about a name deletes it, and the directory is complete no longer.
+ * - Bounded: the directory used least recently goes as a whole; the last one gives its oldest names, and completeness.
  */
 import type { Ino } from "../base/ids.ts";
 import type { Name } from "../base/name.ts";
@@ -9,42 +13,132 @@ export interface DentryCache {
   /** Undefined: not known; null: known to be absent. */
   get(parent: Ino, name: Name): Ino | null | undefined;
   set(parent: Ino, name: Name, ino: Ino | null): void;
+  /** Nothing is known of the name any longer. */
   delete(parent: Ino, name: Name): void;
+  /**
+   * All names of the directory are going to be set. Returns what to call when they are: if nothing of the directory was
+   * lost meanwhile it is complete. The caller knows that no name has changed without being set.
+   */
+  beginListing(parent: Ino): () => void;
+  isComplete(parent: Ino): boolean;
+  /** The directory is gone. */
+  forget(parent: Ino): void;
   clear(): void;
+  /** Names. */
   readonly size: number;
 }
 
-export function createDentryCache(entriesMax: number): DentryCache {
-  const entries = new Map<string, Ino | null>();
-  // A name has no slash, so the key tells parent and name apart.
-  const keyOf = (parent: Ino, name: Name): string => `${String(parent)}/${name}`;
+interface Directory {
+  readonly ino: Ino;
+  readonly names: Map<Name, Ino | null>;
+  complete: boolean;
+  /** How many names were lost: a listing under way has a gap then. */
+  losses: number;
+}
+
+export function createDentryCache(namesMax: number): DentryCache {
+  /** The one used last comes last. */
+  const directories = new Map<Ino, Directory>();
+  let latest: Directory | undefined;
+  let size = 0;
+
+  const find = (ino: Ino): Directory | undefined => {
+    if (latest?.ino === ino) return latest;
+    const found = directories.get(ino);
+    if (found === undefined) return undefined;
+    directories.delete(ino);
+    directories.set(ino, found);
+    return (latest = found);
+  };
+
+  const findOrAdd = (ino: Ino): Directory => {
+    const found = find(ino);
+    if (found !== undefined) return found;
+    latest = { ino, names: new Map(), complete: false, losses: 0 };
+    directories.set(ino, latest);
+    return latest;
+  };
+
+  const forget = (directory: Directory): void => {
+    directories.delete(directory.ino);
+    size -= directory.names.size;
+    if (latest === directory) latest = undefined;
+  };
+
+  const shrink = (): void => {
+    while (size > namesMax || directories.size > namesMax) {
+      const oldest = first(directories.values());
+      if (oldest === undefined) return;
+      if (oldest !== latest) forget(oldest);
+      else dropOldestName(oldest);
+    }
+  };
+
+  const dropOldestName = (directory: Directory): void => {
+    const oldest = first(directory.names.keys());
+    if (oldest === undefined) {
+      forget(directory);
+      return;
+    }
+    lose(directory, oldest);
+  };
+
+  const lose = (directory: Directory, name: Name): void => {
+    remove(directory, name);
+    directory.complete = false;
+    directory.losses++;
+  };
+
+  const remove = (directory: Directory, name: Name): void => {
+    if (directory.names.delete(name)) size--;
+  };
+
   return {
     get(parent, name) {
-      const key = keyOf(parent, name);
-      const found = entries.get(key);
-      if (found === undefined) return undefined;
-      entries.delete(key);
-      entries.set(key, found);
-      return found;
+      const directory = find(parent);
+      if (directory === undefined) return undefined;
+      const found = directory.names.get(name);
+      return found === undefined && directory.complete ? null : found;
     },
     set(parent, name, ino) {
-      const key = keyOf(parent, name);
-      entries.delete(key);
-      entries.set(key, ino);
-      if (entries.size <= entriesMax) return;
-      for (const oldest of entries.keys()) {
-        entries.delete(oldest);
-        break;
-      }
+      const directory = findOrAdd(parent);
+      remove(directory, name);
+      if (ino === null && directory.complete) return;
+      directory.names.set(name, ino);
+      size++;
+      shrink();
     },
     delete(parent, name) {
-      entries.delete(keyOf(parent, name));
+      const directory = find(parent);
+      if (directory === undefined) return;
+      lose(directory, name);
+      if (directory.names.size === 0) forget(directory);
+    },
+    beginListing(parent) {
+      const directory = findOrAdd(parent);
+      const { losses } = directory;
+      shrink();
+      return () => {
+        if (directories.get(parent) === directory && directory.losses === losses) directory.complete = true;
+      };
+    },
+    isComplete: (parent) => directories.get(parent)?.complete === true,
+    forget(parent) {
+      const directory = directories.get(parent);
+      if (directory !== undefined) forget(directory);
     },
     clear() {
-      entries.clear();
+      directories.clear();
+      latest = undefined;
+      size = 0;
     },
     get size() {
-      return entries.size;
+      return size;
     },
   };
+}
+
+function first<T>(items: Iterable<T>): T | undefined {
+  for (const item of items) return item;
+  return undefined;
 }

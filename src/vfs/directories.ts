@@ -74,7 +74,7 @@ async function readPages(
   let skip = twins.length > 0 ? twins : undefined;
   if (skip !== undefined) after--;
   for (;;) {
-    const page = await fetchPage(core, request, inode, after, plus);
+    const page = await fetchPage(core, request, directory, after, plus);
     if (page === undefined) return;
     if (skip !== undefined) page.taken = page.entries.findIndex((entry) => skip?.includes(entry.name) !== true);
     if (page.taken < 0) page.taken = page.entries.length;
@@ -89,10 +89,11 @@ async function readPages(
 async function fetchPage(
   core: Core,
   request: RequestContext,
-  inode: Inode,
+  directory: OpenDirectory,
   after: number,
   plus: boolean,
 ): Promise<ListingPage | undefined> {
+  const { inode } = directory;
   const since = core.coherence.moment;
   const cookie = after <= dotDotCookie ? 0 : after;
   try {
@@ -101,12 +102,31 @@ async function fetchPage(
       { ino: inode.ino, cookie, bytesMax: limits.directoryPageBytes, plus },
       { signal: request.signal },
     );
-    return { entries, parent, end, plus, since, after, taken: 0, cookie: after };
+    const page = { entries, parent, end, plus, since, after, taken: 0, cookie: after };
+    rememberNames(core, directory, page, cookie);
+    return page;
   } catch (error) {
     // Removed while open: a directory without entries, not even dots.
     if (error instanceof FsError && (error.errno === "ENOENT" || error.errno === "ESTALE")) return undefined;
     throw error;
   }
+}
+
+/** `cookie`: what the page follows. When the last page is in and no name has changed since the first, all names are known. */
+function rememberNames(core: Core, directory: OpenDirectory, page: ListingPage, cookie: number): void {
+  const { coherence, dentries } = core;
+  const { ino } = directory.inode;
+  if (!coherence.trustsNames(directory.inode, page.since)) {
+    directory.wholeListing = undefined;
+    return;
+  }
+  if (cookie === 0) directory.wholeListing = { since: page.since, next: 0, complete: dentries.beginListing(ino) };
+  else if (directory.wholeListing?.next !== cookie) directory.wholeListing = undefined;
+  for (const entry of page.entries) dentries.set(ino, entry.name, entry.ino);
+  const listing = directory.wholeListing;
+  if (listing === undefined) return;
+  listing.next = page.entries.at(-1)?.cookie ?? cookie;
+  if (page.end && coherence.trustsNames(directory.inode, listing.since)) listing.complete();
 }
 
 /** `.` and `..` after `cookie`; false when the sink is full. */
@@ -123,21 +143,14 @@ function giveDots(inode: Inode, page: ListingPage, cookie: number, sink: Directo
 function give(core: Core, directory: OpenDirectory, page: ListingPage, sink: DirectorySink): boolean {
   const trusted = core.coherence.trustsNames(directory.inode, page.since);
   for (let entry = page.entries[page.taken]; entry !== undefined; entry = page.entries[page.taken]) {
-    if (!giveEntry(core, directory.inode, page, entry, trusted, sink)) return true;
+    if (!giveEntry(core, page, entry, trusted, sink)) return true;
     page.taken++;
     page.cookie = entry.cookie;
   }
   return page.end;
 }
 
-function giveEntry(
-  core: Core,
-  directory: Inode,
-  page: ListingPage,
-  listed: ListedEntry,
-  trusted: boolean,
-  sink: DirectorySink,
-): boolean {
+function giveEntry(core: Core, page: ListingPage, listed: ListedEntry, trusted: boolean, sink: DirectorySink): boolean {
   const { name, ino, type, cookie, attributes } = listed;
   if (attributes === undefined) return sink({ name, ino, type, cookie });
   // A name changed while the page was on its way: the kernel may learn it from a lookup only.
@@ -148,6 +161,5 @@ function giveEntry(
     core.inodes.forget(ino, 1);
     return false;
   }
-  if (trusted) core.dentries.set(directory.ino, name, ino);
   return true;
 }

@@ -5,13 +5,15 @@
 import { FsError } from "../base/errno.ts";
 import { toHandle, type Handle } from "../base/ids.ts";
 import { hold, type Inode, type OpenFile } from "./inode.ts";
-import type { ListingPage } from "./listing.ts";
+import type { ListingPage, WholeListing } from "./listing.ts";
 
 export interface OpenDirectory {
   readonly handle: Handle;
   readonly inode: Inode;
   readonly flags: number;
   page: ListingPage | undefined;
+  /** While its pages were asked for one after the other from the beginning. */
+  wholeListing: WholeListing | undefined;
 }
 
 export interface Handles {
@@ -49,7 +51,13 @@ export function createHandles(): Handles {
       return file;
     },
     openDirectory(inode, flags) {
-      const directory: OpenDirectory = { handle: toHandle(++last), inode, flags, page: undefined };
+      const directory: OpenDirectory = {
+        handle: toHandle(++last),
+        inode,
+        flags,
+        page: undefined,
+        wholeListing: undefined,
+      };
       hold(inode);
       directories.set(directory.handle, directory);
       return directory;

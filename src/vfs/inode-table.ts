@@ -1,7 +1,8 @@
 /**
  * The inodes that the kernel, an open file or unflushed data still needs: attributes, lookup counts, who has them open.
  *
- * - An inode is here while its lookup count is above zero, it is open, or its content is dirty; the root always.
+ * - An inode is here while its lookup count is above zero, it is open, or its content is dirty; the root always. Others
+ *   are foreseen: their attributes came with a listing, and wait for a lookup. Those are bounded, the oldest go.
  * - `attributes` are what the server told last. Whether they may be believed is decided by moments (see coherence.ts):
  *   they were asked for at `learnedAt`, and must not be older than `staleAt`.
  * - An older answer never replaces a newer one while attributes are believed: an inode's ctime only grows.
@@ -16,6 +17,12 @@ export interface InodeTable {
   get(ino: Ino): Inode | undefined;
   /** What the server told, asked at `since`; counts one lookup. */
   enter(attributes: Attributes, since: number): Inode;
+  /** The kernel looks up an inode that is here; counts that. */
+  lookedUp(inode: Inode): void;
+  /** What a listing told, asked at `since`: kept for a lookup that may come; counts nothing. */
+  foresee(attributes: Attributes, since: number): void;
+  /** Nothing foreseen may be believed any longer. */
+  forgetForeseen(): void;
   /** The same for an inode that may be here already; counts nothing. */
   update(attributes: Attributes, since: number): Inode | undefined;
   /** As `update`, after a change asked for at `since`: answers that were asked for before its end are doubtful. */
@@ -35,12 +42,17 @@ export interface InodeTable {
 export interface InodeTableOptions {
   readonly coherence: Coherence;
   readonly attributesMax: number;
+  readonly foreseenMax: number;
   /** Nothing needs it but its content, if it has any: close that, then call dropIfUnused. */
   readonly unused: (inode: Inode) => void;
 }
 
-export function createInodeTable({ coherence, attributesMax, unused }: InodeTableOptions): InodeTable {
+export function createInodeTable(options: InodeTableOptions): InodeTable {
+  const { coherence, attributesMax, foreseenMax, unused } = options;
   const inodes = new Map<Ino, Inode>();
+  const foreseen = new Set<Inode>();
+  /** When an inode that is here no longer was last changed: what was asked for before may be older than that. */
+  let goneChangedAt = 0;
   let attributesCount = 0;
   let hand = inodes.values();
 
@@ -73,7 +85,8 @@ export function createInodeTable({ coherence, attributesMax, unused }: InodeTabl
         if (next.done === true) return;
       }
       const inode = next.value;
-      if (inode.recentlyUsed) inode.recentlyUsed = false;
+      if (foreseen.has(inode)) remove(inode);
+      else if (inode.recentlyUsed) inode.recentlyUsed = false;
       else if (inode.attributes !== undefined && isIdle(inode)) {
         inode.attributes = undefined;
         inode.xattrs = undefined;
@@ -88,9 +101,19 @@ export function createInodeTable({ coherence, attributesMax, unused }: InodeTabl
       unused(inode);
       return;
     }
-    if (inodes.get(inode.ino) !== inode) return;
+    if (inodes.get(inode.ino) === inode && (inode.removed || !foreseen.has(inode))) remove(inode);
+  };
+
+  const remove = (inode: Inode): void => {
     inodes.delete(inode.ino);
+    foreseen.delete(inode);
+    goneChangedAt = Math.max(goneChangedAt, inode.staleAt);
     if (inode.attributes !== undefined) attributesCount--;
+  };
+
+  const lookedUp = (inode: Inode): void => {
+    if (inode.lookups === 0) foreseen.delete(inode);
+    if (inode.ino !== rootIno) inode.lookups++;
   };
 
   const root = newInode(rootIno, true);
@@ -105,9 +128,31 @@ export function createInodeTable({ coherence, attributesMax, unused }: InodeTabl
         inode = newInode(attributes.ino, isDirectory(attributes.mode));
         inodes.set(attributes.ino, inode);
       }
-      if (inode.ino !== rootIno) inode.lookups++;
+      lookedUp(inode);
       if (!isOlder(inode, attributes)) accept(inode, attributes, since);
       return inode;
+    },
+    lookedUp,
+    foresee(attributes, since) {
+      const known = inodes.get(attributes.ino);
+      if (known !== undefined) {
+        const wanted = !known.removed && !coherence.trusts(known) && since >= known.staleAt;
+        if (wanted && !isOlder(known, attributes)) accept(known, attributes, since);
+        return;
+      }
+      if (since < goneChangedAt) return;
+      const inode = newInode(attributes.ino, isDirectory(attributes.mode));
+      inodes.set(inode.ino, inode);
+      foreseen.add(inode);
+      accept(inode, attributes, since);
+      if (foreseen.size <= foreseenMax) return;
+      for (const oldest of foreseen) {
+        remove(oldest);
+        break;
+      }
+    },
+    forgetForeseen() {
+      for (const inode of foreseen) remove(inode);
     },
     update(attributes, since) {
       const inode = inodes.get(attributes.ino);
@@ -116,6 +161,7 @@ export function createInodeTable({ coherence, attributesMax, unused }: InodeTabl
     },
     changed(attributes, since) {
       const inode = inodes.get(attributes.ino);
+      if (inode === undefined) goneChangedAt = coherence.nextMoment();
       if (inode === undefined || isOlder(inode, attributes)) return inode;
       const now = coherence.nextMoment();
       inode.staleAt = now;
@@ -133,6 +179,7 @@ export function createInodeTable({ coherence, attributesMax, unused }: InodeTabl
     },
     dropIfUnused,
     forgetAll() {
+      for (const inode of foreseen) remove(inode);
       for (const inode of inodes.values()) {
         if (inode.ino !== rootIno) inode.lookups = 0;
         dropIfUnused(inode);

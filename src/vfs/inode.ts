@@ -28,6 +28,10 @@ export interface Inode {
   pagesSince: number;
   /** Directories: when this client last changed a name in it. */
   namesChangedAt: number;
+  /** Directories: how many names had to be asked for since the last listing ahead (list-ahead.ts). */
+  lookupsMissed: number;
+  /** Directories: settles when the next page of a listing ahead is in. Never rejects. */
+  namesComing: Promise<unknown> | undefined;
   /** Its last name is gone. */
   removed: boolean;
   /** The server keeps it for us although it is removed: release it after the last close. */
@@ -81,6 +85,8 @@ export function newInode(ino: Ino, directory: boolean): Inode {
     accessTimeSettled: false,
     pagesSince: -1,
     namesChangedAt: 0,
+    lookupsMissed: 0,
+    namesComing: undefined,
     removed: false,
     orphan: false,
     removing: undefined,

@@ -24,6 +24,16 @@ export interface ListingPage {
   cookie: number;
 }
 
+/** Pages without a gap from the beginning of a directory on. */
+export interface WholeListing {
+  /** When the first one was asked for. */
+  readonly since: number;
+  /** The cookie that the next one has to follow. */
+  next: number;
+  /** To be called when all names have been remembered: see DentryCache. */
+  readonly complete: () => void;
+}
+
 /** Cookies of the two entries that every directory starts with; the server's are greater. */
 export const dotCookie = 1;
 export const dotDotCookie = 2;

@@ -1,10 +1,14 @@
 /** LOOKUP, FORGET and READLINK: from names to inodes. Answered from memory while that may be believed. */
-import type { Operations } from "../fuse/operations.ts";
+import type { Ino } from "../base/ids.ts";
+import type { Name } from "../base/name.ts";
+import type { AbsentEntry, Entry, Operations, RequestContext } from "../fuse/operations.ts";
+import { giveUp } from "../remote/give-up.ts";
 import { inodeOf, staleIfGone, type Core } from "./core.ts";
+import type { Inode } from "./inode.ts";
 import { entryReply } from "./visible-attributes.ts";
 
 export function nameOperations(core: Core): Pick<Operations, "lookup" | "forget" | "readlink"> {
-  const { nameServer, coherence, inodes, dentries, accessTimes } = core;
+  const { nameServer, coherence, inodes, dentries, listAhead, accessTimes } = core;
 
   const ask: Operations["lookup"] = async (request, parent, name) => {
     const since = coherence.moment;
@@ -15,17 +19,40 @@ export function nameOperations(core: Core): Pick<Operations, "lookup" | "forget"
     return entryReply(coherence, inodes.enter(attributes, since), since);
   };
 
+  /** From memory; undefined: it has to be asked for. */
+  const known = (parent: Ino, name: Name): Entry | AbsentEntry | undefined => {
+    const ino = dentries.get(parent, name);
+    if (ino === undefined) return undefined;
+    if (ino === null) return { absent: true, entryValidMillis: coherence.nameValidMillis(coherence.moment) };
+    const inode = inodes.get(ino);
+    if (inode === undefined || !coherence.trusts(inode)) return undefined;
+    inode.recentlyUsed = true;
+    inodes.lookedUp(inode);
+    return entryReply(coherence, inode, coherence.moment);
+  };
+
+  /** The directory is being listed: its pages may bring the name. */
+  const waitAndAsk = async (request: RequestContext, directory: Inode, name: Name): Promise<Entry | AbsentEntry> => {
+    const how = { clock: core.clock, signal: request.signal };
+    while (directory.namesComing !== undefined) {
+      await giveUp(directory.namesComing, how);
+      const found = coherence.caching ? known(directory.ino, name) : undefined;
+      if (found !== undefined) return found;
+    }
+    return ask(request, directory.ino, name);
+  };
+
   return {
     lookup(request, parent, name) {
       if (!coherence.caching || name === "." || name === "..") return ask(request, parent, name);
-      const known = dentries.get(parent, name);
-      if (known === undefined) return ask(request, parent, name);
-      if (known === null) return { absent: true, entryValidMillis: coherence.nameValidMillis(coherence.moment) };
-      const inode = inodes.get(known);
-      if (inode?.attributes === undefined || !coherence.trusts(inode)) return ask(request, parent, name);
-      inode.recentlyUsed = true;
-      inode.lookups++;
-      return entryReply(coherence, inode, coherence.moment);
+      const found = known(parent, name);
+      if (found !== undefined) return found;
+      const directory = inodes.get(parent);
+      if (directory === undefined) return ask(request, parent, name);
+      if (directory.namesComing !== undefined) return waitAndAsk(request, directory, name);
+      const asked = ask(request, parent, name);
+      listAhead.missed(directory);
+      return asked;
     },
     forget(ino, count) {
       inodes.forget(ino, count);

@@ -6,12 +6,13 @@
  * unused one is released right after. While a removal without keeping is on its way, opening the victim waits for its
  * end: the file is then either still there or gone, never open and empty.
  */
-import type { Attributes } from "../base/attributes.ts";
+import { isDirectory, type Attributes } from "../base/attributes.ts";
 import type { Ino } from "../base/ids.ts";
 import type { Name } from "../base/name.ts";
 import { renameFlags, type Operations, type RequestContext } from "../fuse/operations.ts";
 import { inodeOf, type Core } from "./core.ts";
 import { hold, type Inode } from "./inode.ts";
+import { changedNothing } from "./refusals.ts";
 import { letGo, removed } from "./use.ts";
 
 interface Victim {
@@ -32,14 +33,16 @@ export function removalOperations(core: Core): Pick<Operations, "unlink" | "rmdi
     const directory = inodeOf(core, parent);
     const victim = aim(core, core.dentries.get(parent, name));
     const changed = changingNames(core, [directory]);
+    const since = core.coherence.moment;
     try {
       const { attributes } = await core.identity.as(request, (caller) =>
         core.nameServer.change(method, { caller, parent, name, keep: victim.keep }, { signal: request.signal }),
       );
-      if (core.coherence.caching) core.dentries.set(parent, name, null);
+      if (core.coherence.validMillis(since) > 0) core.dentries.set(parent, name, null);
+      else core.dentries.delete(parent, name);
       victim.done(attributes);
     } catch (error) {
-      core.dentries.delete(parent, name);
+      if (!changedNothing(error)) core.dentries.delete(parent, name);
       victim.done(undefined);
       throw error;
     } finally {
@@ -54,6 +57,9 @@ export function removalOperations(core: Core): Pick<Operations, "unlink" | "rmdi
       rename(core, request, { parent, name, newParent, newName, flags }),
   };
 }
+
+/** What is known of a name: see DentryCache. */
+type Known = Ino | null | undefined;
 
 interface Renaming {
   readonly parent: Ino;
@@ -82,23 +88,45 @@ async function rename(core: Core, request: RequestContext, renaming: Renaming): 
       core.nameServer.change("rename", { caller, ...renaming, keep: victim.keep }, { signal: request.signal }),
     );
     core.inodes.changed(reply.attributes, since);
-    dentries.delete(parent, name);
-    dentries.delete(newParent, newName);
-    if (!same && coherence.caching && (flags & (renameFlags.exchange | renameFlags.whiteout)) === 0) {
-      dentries.set(parent, name, null);
-      dentries.set(newParent, newName, reply.attributes.ino);
-    }
+    if (coherence.validMillis(since) > 0) namesAfter(core, renaming, { source, target, moved: reply.attributes });
+    else forgetNames(core, renaming);
     if ((flags & renameFlags.exchange) !== 0) markStale(core, target);
     victim.done(reply.replaced);
   } catch (error) {
-    dentries.delete(parent, name);
-    dentries.delete(newParent, newName);
+    if (!changedNothing(error)) forgetNames(core, renaming);
     markStale(core, source);
     victim.done(undefined);
     throw error;
   } finally {
     changed();
   }
+}
+
+/** Takes in what a rename made of the two names; `source` and `target` are what was known of them before. */
+function namesAfter(
+  core: Core,
+  renaming: Renaming,
+  { source, target, moved }: { source: Known; target: Known; moved: Attributes },
+): void {
+  const { parent, name, newParent, newName, flags } = renaming;
+  const { dentries } = core;
+  // Between two names of one inode nothing happens.
+  if (target === moved.ino) return;
+  const maySwallow = target === undefined && moved.nlink > 1 && !isDirectory(moved.mode);
+  if ((flags & renameFlags.exchange) !== 0 && typeof target === "number" && source === moved.ino) {
+    dentries.set(parent, name, target);
+    dentries.set(newParent, newName, source);
+  } else if ((flags & (renameFlags.exchange | renameFlags.whiteout)) !== 0 || maySwallow) {
+    forgetNames(core, renaming);
+  } else {
+    dentries.set(parent, name, null);
+    dentries.set(newParent, newName, moved.ino);
+  }
+}
+
+function forgetNames({ dentries }: Core, { parent, name, newParent, newName }: Renaming): void {
+  dentries.delete(parent, name);
+  dentries.delete(newParent, newName);
 }
 
 /** Like ext4's auto_da_alloc: a name never passes from an old file with content to a new one whose content is not durable. */

@@ -13,6 +13,7 @@ export function removed(core: Core, inode: Inode, kept: boolean): void {
   inode.removed = true;
   inode.orphan = kept;
   inode.xattrs = undefined;
+  if (inode.directory) core.dentries.forget(inode.ino);
   if (inode.attributes !== undefined && inode.attributes.nlink > 0) {
     inode.attributes = { ...inode.attributes, nlink: 0 };
   }

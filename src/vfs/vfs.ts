@@ -25,6 +25,7 @@ import { createIdentity, readProcessGroups, type ReadGroups } from "./identity.t
 import { createInodeContents } from "./inode-contents.ts";
 import { createInodeTable, type InodeTable } from "./inode-table.ts";
 import { createInvalidations } from "./invalidations.ts";
+import { createListAhead } from "./list-ahead.ts";
 import { lockOperations } from "./locks.ts";
 import { nameOperations } from "./names.ts";
 import { createOrphans } from "./orphans.ts";
@@ -44,6 +45,9 @@ export interface VfsOptions {
   /** How many inodes' attributes and how many names are remembered. */
   readonly attributesMax?: number;
   readonly dentriesMax?: number;
+  readonly foreseenMax?: number;
+  /** Names of one directory that are listed ahead of lookups. */
+  readonly listAheadMax?: number;
   readonly idleContentsMax?: number;
 }
 
@@ -107,11 +111,22 @@ function createCore(
   const inodes = createInodeTable({
     coherence,
     attributesMax: options.attributesMax ?? limits.clientAttributesMax,
+    foreseenMax: options.foreseenMax ?? limits.clientForeseenMax,
     unused: (inode) => {
       inodeContents.retire(inode);
     },
   });
-  coherence.connect({ contents, inodes: () => inodes.all(), dentries, invalidations, background });
+  coherence.connect({
+    contents,
+    inodes: () => inodes.all(),
+    dentries,
+    forgetForeseen: () => {
+      inodes.forgetForeseen();
+    },
+    invalidations,
+    background,
+  });
+  const namesMax = options.listAheadMax ?? limits.clientListAheadNamesMax;
   return {
     nameServer,
     contents,
@@ -121,6 +136,7 @@ function createCore(
     coherence,
     inodes,
     dentries,
+    listAhead: createListAhead({ nameServer, coherence, inodes, dentries, background, namesMax }),
     handles: createHandles(),
     identity: createIdentity(options.readGroups ?? readProcessGroups),
     inodeContents,

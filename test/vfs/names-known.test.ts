@@ -1,0 +1,198 @@
+/** Lookups that cost no message because the whole directory is known, and listings ahead of lookups. */
+import test from "ava";
+import { rootIno, toIno, type Ino } from "../../src/base/ids.ts";
+import type { FakeNameServer } from "./fake-name-server.ts";
+import { createFile, fakeMount, from, lookup, name, turns } from "./mount.ts";
+
+const context = {} as never;
+const mode = { mode: 0o755, umask: 0 };
+
+/** Files that were there before. */
+function fill(server: FakeNameServer, count: number, parent: Ino = rootIno): void {
+  for (let i = 0; i < count; i++) {
+    const { ino } = server.put({ ino: toIno(1_000 + i) });
+    server.entries.get(parent)?.set(name(`old${String(i)}`), ino);
+  }
+}
+
+test("a directory made here is known to be empty, and its names cost one message each", async (t) => {
+  const { operations, server } = await fakeMount();
+  const { ino } = (await operations.mkdir(from(), rootIno, name("folder"), mode)).attributes;
+  server.takeMethods();
+  t.true("absent" in (await operations.lookup(from(), ino, name("file"))));
+  await createFile(operations, "file", { parent: ino });
+  await operations.lookup(from(), ino, name("sub"));
+  await operations.mkdir(from(), ino, name("sub"), mode);
+  await operations.lookup(from(), ino, name("to"));
+  await operations.rename(from(), ino, name("file"), ino, name("to"), 0);
+  t.true("absent" in (await operations.lookup(from(), ino, name("file"))));
+  await operations.unlink(from(), ino, name("to"));
+  t.true("absent" in (await operations.lookup(from(), ino, name("to"))));
+  t.deepEqual(server.takeMethods(), ["create", "mkdir", "rename", "unlink"]);
+});
+
+test("a refused change leaves the directory complete, an uncertain one does not", async (t) => {
+  const { operations, server } = await fakeMount();
+  const { ino } = (await operations.mkdir(from(), rootIno, name("folder"), mode)).attributes;
+  server.fail("mkdir", "EACCES");
+  await t.throwsAsync(async () => operations.mkdir(from(), ino, name("a"), mode), { message: /EACCES/ });
+  server.takeMethods();
+  await operations.lookup(from(), ino, name("a"));
+  t.deepEqual(server.takeMethods(), []);
+  server.fail("mkdir", "EIO");
+  await t.throwsAsync(async () => operations.mkdir(from(), ino, name("a"), mode), { message: /EIO/ });
+  server.takeMethods();
+  await operations.lookup(from(), ino, name("b"));
+  t.deepEqual(server.takeMethods(), ["lookup"]);
+});
+
+test("after a whole listing absent names cost nothing, and after half of one they do", async (t) => {
+  for (const whole of [true, false]) {
+    const { operations, server } = await fakeMount();
+    fill(server, 9);
+    const { handle } = await operations.opendir(from(), rootIno, 0);
+    let cookie = 0;
+    for (let given = -1; given !== 0 && (whole || cookie < 4);) {
+      given = 0;
+      await operations.readdir(from(), rootIno, handle, cookie, false, (entry) => {
+        if (given === 4) return false;
+        given++;
+        cookie = entry.cookie;
+        return true;
+      });
+    }
+    server.takeMethods();
+    t.true("absent" in (await operations.lookup(from(), rootIno, name("new"))));
+    t.deepEqual(server.takeMethods(), whole ? [] : ["lookup"]);
+  }
+});
+
+test("with two sessions nothing is answered from a complete directory", async (t) => {
+  const { operations, server, vfs } = await fakeMount();
+  const { ino } = (await operations.mkdir(from(), rootIno, name("folder"), mode)).attributes;
+  await vfs.events.handlers.setCaching({ allowed: false }, context);
+  const theirs = server.put({ ino: toIno(500) });
+  server.entries.get(ino)?.set(name("theirs"), theirs.ino);
+  t.is((await lookup(operations, "theirs", ino)).attributes.ino, theirs.ino);
+  // Made now, it is not known to stay empty, nor when caching is allowed again.
+  const other = (await operations.mkdir(from(), rootIno, name("other"), mode)).attributes.ino;
+  await vfs.events.handlers.setCaching({ allowed: true }, context);
+  server.takeMethods();
+  await operations.lookup(from(), other, name("x"));
+  await operations.lookup(from(), ino, name("x"));
+  t.deepEqual(server.takeMethods(), ["lookup", "lookup"]);
+});
+
+test("a directory made while caching was switched off is not taken for complete", async (t) => {
+  const { operations, server, vfs } = await fakeMount();
+  const release = server.hold("mkdir");
+  const making = operations.mkdir(from(), rootIno, name("folder"), mode);
+  await vfs.events.handlers.setCaching({ allowed: false }, context);
+  await vfs.events.handlers.setCaching({ allowed: true }, context);
+  release();
+  const { ino } = (await making).attributes;
+  server.takeMethods();
+  await operations.lookup(from(), ino, name("x"));
+  t.deepEqual(server.takeMethods(), ["lookup"]);
+});
+
+test("the second name that has to be asked for has the directory listed, and the rest costs nothing", async (t) => {
+  const { operations, server, vfs } = await fakeMount();
+  fill(server, 40);
+  await lookup(operations, "old0");
+  t.is(server.count("readdir"), 0);
+  await Promise.all([lookup(operations, "old1"), lookup(operations, "old2"), lookup(operations, "old39")]);
+  const pages = server.count("readdir");
+  t.true(pages > 0);
+  t.is(server.count("lookup"), 2);
+  await turns(200);
+  server.takeMethods();
+  for (let i = 0; i < 40; i++) await lookup(operations, `old${String(i)}`);
+  t.true("absent" in (await operations.lookup(from(), rootIno, name("nothing"))));
+  t.deepEqual(server.takeMethods(), []);
+  t.true(vfs.statistics.inodes > 40);
+});
+
+test("what a listing foresees counts no lookup, and is bounded", async (t) => {
+  const { operations, server, vfs } = await fakeMount({ foreseenMax: 5 });
+  fill(server, 40);
+  for (const text of ["old0", "old1"]) await lookup(operations, text);
+  await turns(200);
+  t.is(vfs.statistics.inodes, 1 + 2 + 5);
+  const last = await lookup(operations, "old39");
+  operations.forget(last.attributes.ino, 1);
+  t.is(vfs.statistics.inodes, 1 + 2 + 4);
+});
+
+test("a large directory is asked name by name", async (t) => {
+  const { operations, server } = await fakeMount({ listAheadMax: 8 });
+  fill(server, 40);
+  for (let i = 0; i < 10; i++) await lookup(operations, `old${String(i + 10)}`);
+  await turns(200);
+  const pages = server.count("readdir");
+  t.true(pages >= 1 && pages <= 4);
+  for (let i = 0; i < 10; i++) await lookup(operations, `old${String(i + 20)}`);
+  t.is(server.count("readdir"), pages);
+  // And it is not taken for complete.
+  server.takeMethods();
+  await operations.lookup(from(), rootIno, name("nothing"));
+  t.deepEqual(server.takeMethods(), ["lookup"]);
+});
+
+test("a listing during which a name changed here is not believed", async (t) => {
+  const { operations, server } = await fakeMount();
+  fill(server, 3);
+  await lookup(operations, "old0");
+  const release = server.hold("readdir");
+  await lookup(operations, "old1");
+  await turns();
+  await operations.unlink(from(), rootIno, name("old0"));
+  release();
+  await turns(200);
+  server.takeMethods();
+  t.true("absent" in (await operations.lookup(from(), rootIno, name("old0"))));
+  await lookup(operations, "old2");
+  t.deepEqual(server.takeMethods(), ["lookup"]);
+});
+
+test("attributes of a listing that are older than a change here are not believed", async (t) => {
+  const { operations, server } = await fakeMount();
+  fill(server, 3);
+  await lookup(operations, "old0");
+  const release = server.hold("readdir");
+  await lookup(operations, "old1");
+  await turns();
+  const { ino } = (await lookup(operations, "old0")).attributes;
+  await operations.setattr(from(), ino, undefined, { mode: 0o600 });
+  operations.forget(ino, 2);
+  release();
+  await turns(200);
+  t.is((await lookup(operations, "old0")).attributes.mode & 0o777, 0o600);
+});
+
+test("what was foreseen is forgotten with a second session", async (t) => {
+  const { operations, server, vfs } = await fakeMount();
+  fill(server, 10);
+  for (const text of ["old0", "old1"]) await lookup(operations, text);
+  await turns(200);
+  t.is(vfs.statistics.inodes, 1 + 10);
+  await vfs.events.handlers.setCaching({ allowed: false }, context);
+  t.is(vfs.statistics.inodes, 1 + 2);
+  await Promise.all([lookup(operations, "old2"), lookup(operations, "old3"), lookup(operations, "old4")]);
+  server.takeMethods();
+  await lookup(operations, "old2");
+  t.deepEqual(server.takeMethods(), ["lookup"]);
+});
+
+test("waiting for a listing ends with the process that waits", async (t) => {
+  const { operations, server } = await fakeMount();
+  fill(server, 3);
+  await lookup(operations, "old0");
+  const release = server.hold("readdir");
+  await lookup(operations, "old1");
+  const killed = new AbortController();
+  const waiting = operations.lookup(from({ signal: killed.signal }), rootIno, name("old2"));
+  killed.abort(new Error("killed"));
+  await t.throwsAsync(async () => waiting, { message: "killed" });
+  release();
+});
