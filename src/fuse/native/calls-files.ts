@@ -11,7 +11,7 @@ type FileCalls = "open" | "fgetattr" | "ftruncate" | "read" | "write" | "flush" 
 /** O_CREAT, O_EXCL, O_NOCTTY, O_TRUNC: done by others before an open gets here. */
 const notForOpen = 0o100 | 0o200 | 0o400 | 0o1000;
 
-export function fileCalls({ operations, paths, replies }: CallParts): Pick<PathOperations, FileCalls> {
+export function fileCalls({ operations, paths, held, replies }: CallParts): Pick<PathOperations, FileCalls> {
   const files = createOpenFiles();
   return {
     open(path, flags, reply) {
@@ -69,7 +69,7 @@ export function fileCalls({ operations, paths, replies }: CallParts): Pick<PathO
         try {
           await operations.release(request, ino, handle, undefined);
         } finally {
-          operations.forget(ino, 1);
+          held.used(ino);
         }
       });
     },

@@ -24,13 +24,13 @@ interface Listing {
 /** (uid_t) -1: stays as it is. */
 const unchangedId = 0xffff_ffff;
 
-export function nameCalls({ operations, paths, replies }: CallParts): Pick<PathOperations, NameCalls> {
+export function nameCalls({ operations, paths, held, replies }: CallParts): Pick<PathOperations, NameCalls> {
   const change = (request: RequestContext, path: string, changes: AttributeChanges): Promise<unknown> =>
     paths.at(request, path, ({ ino }) => operations.setattr(request, ino, undefined, changes));
 
-  /** The name counts as looked up, which nobody here needs. */
+  /** Its name counts as looked up. */
   const made = async (entry: MaybePromise<Entry>): Promise<void> => {
-    operations.forget((await entry).attributes.ino, 1);
+    held.used((await entry).attributes.ino);
   };
 
   /** The package changes the mode by the umask itself. */
@@ -155,18 +155,24 @@ export function nameCalls({ operations, paths, replies }: CallParts): Pick<PathO
     },
     unlink(path, reply) {
       replies.nothing("unlink", reply, (request) =>
-        paths.in(request, path, ({ parent, name }) => operations.unlink(request, parent, name)),
+        paths.in(request, path, (place) =>
+          paths.removing(request, place, () => operations.unlink(request, place.parent, place.name)),
+        ),
       );
     },
     rmdir(path, reply) {
       replies.nothing("rmdir", reply, (request) =>
-        paths.in(request, path, ({ parent, name }) => operations.rmdir(request, parent, name)),
+        paths.in(request, path, (place) =>
+          paths.removing(request, place, () => operations.rmdir(request, place.parent, place.name)),
+        ),
       );
     },
     rename(path, newPath, reply) {
       replies.nothing("rename", reply, (request) =>
         paths.in(request, path, ({ parent, name }) =>
-          paths.in(request, newPath, (to) => operations.rename(request, parent, name, to.parent, to.name, 0)),
+          paths.in(request, newPath, (to) =>
+            paths.removing(request, to, () => operations.rename(request, parent, name, to.parent, to.name, 0)),
+          ),
         ),
       );
     },

@@ -1,7 +1,7 @@
 /**
  * The second driver: the same `Operations` served through the package `fuse-native`, that is libfuse 2's path calls.
- * What is lost on this way is listed in native-notes/fuse-native.md. Nothing is cached, by the kernel or here: names and
- * attributes are asked for each time, reads and writes are direct.
+ * What is lost on this way is listed in native-notes/fuse-native.md. The kernel caches nothing: names and attributes are
+ * asked for each time, reads and writes are direct.
  *
  * Who asks is not told, so the mount admits only processes of root, who mounted it, and everything happens as root.
  *
@@ -11,6 +11,7 @@
 import { setMaxListeners } from "node:events";
 import type { Clock } from "../../base/clock.ts";
 import { FsError } from "../../base/errno.ts";
+import type { Ino } from "../../base/ids.ts";
 import type { Log } from "../../base/log.ts";
 import type { FuseMount } from "../driver.ts";
 import { checkMountPoint } from "../mount-point.ts";
@@ -19,20 +20,30 @@ import type { Notifier, Operations } from "../operations.ts";
 import { fileCalls } from "./calls-files.ts";
 import { nameCalls } from "./calls-names.ts";
 import { closed, fuseDescriptors } from "./connection-end.ts";
+import { createHeldInodes, type HeldInodes } from "./held-inodes.ts";
 import type { FuseClass } from "./load-package.ts";
 import { mountOptions } from "./mount-options.ts";
 import { createPathConnection } from "./path-connection.ts";
 import { createPaths } from "./paths.ts";
 import { createReplies } from "./replies.ts";
 
-/** The kernel keeps nothing: whatever there is to forget is forgotten. */
-const nothingCached: Notifier = {
-  invalidateAttributes: () => Promise.resolve(),
-  invalidateData: () => Promise.resolve(),
-  invalidateEntry: () => Promise.resolve(),
-  invalidateAllEntries: () => Promise.resolve(),
-  canInvalidateAllEntries: true,
-};
+/** The kernel keeps nothing that could be told to go: only the inodes held here can. */
+function notifier(held: HeldInodes): Notifier {
+  const dropped = (ino: Ino): Promise<void> => {
+    held.drop(ino);
+    return Promise.resolve();
+  };
+  return {
+    invalidateAttributes: dropped,
+    invalidateData: dropped,
+    invalidateEntry: () => Promise.resolve(),
+    invalidateAllEntries() {
+      held.dropAll();
+      return Promise.resolve();
+    },
+    canInvalidateAllEntries: true,
+  };
+}
 
 export async function mountFuseNative(
   Fuse: FuseClass,
@@ -52,7 +63,10 @@ export async function mountFuseNative(
   const given = new AbortController();
   setMaxListeners(0, given.signal);
   const replies = createReplies(log, given.signal);
-  const callParts = { operations, paths: createPaths(operations), replies };
+  const held = createHeldInodes((ino, count) => {
+    operations.forget(ino, count);
+  });
+  const callParts = { operations, paths: createPaths(operations, held), held, replies };
   let started: Promise<void> | undefined;
   const connection = createPathConnection(Fuse, {
     mountPoint,
@@ -61,7 +75,7 @@ export async function mountFuseNative(
       ...nameCalls(callParts),
       ...fileCalls(callParts),
       init(reply) {
-        started = Promise.resolve(operations.start(nothingCached));
+        started = Promise.resolve(operations.start(notifier(held)));
         replies.nothing("init", reply, () => started);
       },
     },

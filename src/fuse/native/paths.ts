@@ -1,6 +1,6 @@
 /**
- * From paths to inodes, by looking up name after name. Nothing is remembered: the package cannot drop anything from the
- * kernel, and a machine that trusts no name asks for each. Every lookup that counted is forgotten when its use ends.
+ * From paths to inodes, by looking up name after name, each time anew. Every lookup that counted is given to `held`
+ * when its use ends.
  *
  * Paths are text here: the package reads bytes as UTF-8 and puts U+FFFD where they are not. A path with U+FFFD is
  * refused: it may mean another name than it shows.
@@ -10,6 +10,7 @@ import { FsError } from "../../base/errno.ts";
 import { rootIno, type Ino } from "../../base/ids.ts";
 import { nameFromText, type Name } from "../../base/name.ts";
 import type { MaybePromise, Operations, RequestContext } from "../operations.ts";
+import type { HeldInodes } from "./held-inodes.ts";
 
 const replacement = "\uFFFD";
 
@@ -17,7 +18,7 @@ const replacement = "\uFFFD";
 export interface Located {
   readonly ino: Ino;
   readonly attributes: Attributes | undefined;
-  /** The lookup's count stays: whoever says so forgets it later. */
+  /** The lookup's count stays: whoever says so gives it to `held` later. */
   keep(): void;
 }
 
@@ -31,6 +32,8 @@ export interface Paths {
   at<T>(request: RequestContext, path: string, use: (located: Located) => MaybePromise<T>): Promise<T>;
   /** The same for a name that need not exist; EBUSY for the root, which is no name in a directory. */
   in<T>(request: RequestContext, path: string, use: (place: Place) => MaybePromise<T>): Promise<T>;
+  /** Runs `remove`, which may take the name from its inode; then the inode is not held any longer. */
+  removing(request: RequestContext, place: Place, remove: () => MaybePromise<void>): Promise<void>;
 }
 
 /** EILSEQ when the text does not say which bytes are meant. */
@@ -39,7 +42,7 @@ export function textBytes(text: string): Buffer {
   return Buffer.from(text, "utf8");
 }
 
-export function createPaths(operations: Operations): Paths {
+export function createPaths(operations: Operations, held: HeldInodes): Paths {
   const walk = async <T>(
     request: RequestContext,
     names: readonly Name[],
@@ -62,7 +65,7 @@ export function createPaths(operations: Operations): Paths {
       };
       return await use({ ino, attributes, keep });
     } finally {
-      for (const ino of counted) operations.forget(ino, 1);
+      for (const ino of counted) held.used(ino);
     }
   };
 
@@ -73,6 +76,12 @@ export function createPaths(operations: Operations): Paths {
       const name = names.pop();
       if (name === undefined) throw new FsError("EBUSY", "the root has no name");
       return walk(request, names, ({ ino }) => use({ parent: ino, name }));
+    },
+    async removing(request, { parent, name }, remove) {
+      const entry = await operations.lookup(request, parent, name);
+      if (!("absent" in entry)) held.used(entry.attributes.ino);
+      await remove();
+      if (!("absent" in entry)) held.drop(entry.attributes.ino);
     },
   };
 }
