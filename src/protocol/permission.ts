@@ -87,17 +87,15 @@ export function modeAfterChmod(identity: Identity, guarded: Guarded, wanted: num
   return (guarded.mode & fileType.mask) | (wanted & kept);
 }
 
-/** The mode without setuid, and without setgid if the group may execute (else it once meant mandatory locking). */
-export function modeWithoutPrivileges(mode: number): number {
+/**
+ * The mode that a change of content (by others than root) or of the owner leaves: setuid goes. setgid goes if the group
+ * may execute, or if the caller is not in it; otherwise it once meant mandatory locking, and stays.
+ */
+export function modeWithoutPrivileges(identity: Identity, guarded: Guarded): number {
+  const { mode, gid } = guarded;
   if (isDirectory(mode)) return mode;
-  return mode & ~((mode & 0o010) !== 0 ? modeBits.setuid | modeBits.setgid : modeBits.setuid);
-}
-
-/** As above for chown, which also takes setgid from a file whose group the caller is not in. */
-export function modeAfterChown(identity: Identity, guarded: Guarded): number {
-  const mode = modeWithoutPrivileges(guarded.mode);
-  if (isDirectory(mode) || identity.uid === 0 || isMember(identity, guarded.gid)) return mode;
-  return mode & ~modeBits.setgid;
+  const keepsSetgid = (mode & 0o010) === 0 && (identity.uid === 0 || isMember(identity, gid));
+  return mode & ~(keepsSetgid ? modeBits.setuid : modeBits.setuid | modeBits.setgid);
 }
 
 export interface WantedChanges {

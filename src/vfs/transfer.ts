@@ -4,12 +4,12 @@
  */
 import { FsError } from "../base/errno.ts";
 import { limits } from "../base/limits.ts";
-import type { MaybePromise, Operations, ReadResult } from "../fuse/operations.ts";
+import type { MaybePromise, Operations, ReadResult, RequestContext } from "../fuse/operations.ts";
 import type { ReadPieces } from "../cache/types.ts";
 import { timeFor, type Core } from "./core.ts";
 import type { Inode } from "./inode.ts";
 import { openFlag } from "./open-flags.ts";
-import { hasPrivileges } from "./privileges.ts";
+import { hasPrivileges, mayLoseSetgid } from "./privileges.ts";
 import { visibleAttributes } from "./visible-attributes.ts";
 
 export function transferOperations(core: Core): Pick<Operations, "read" | "write"> {
@@ -59,7 +59,7 @@ export function transferOperations(core: Core): Pick<Operations, "read" | "write
         core.invalidations.add(inode.ino, offset, content.length);
         throw error;
       }
-      const told = clearPrivileges ? clearPrivilegesHere(core, inode) : undefined;
+      const told = tellOfPrivileges(core, request, inode, clearPrivileges);
       if (done === undefined && told === undefined) {
         coherence.transferred(inode, offset, content.length);
         return content.length;
@@ -115,6 +115,28 @@ function hasBufferedReader(inode: Inode): boolean {
 function mayHavePrivileges(core: Core, inode: Inode): boolean {
   const attributes = inode.attributes;
   return attributes === undefined || hasPrivileges(attributes.mode) || !core.coherence.trusts(inode);
+}
+
+function tellOfPrivileges(
+  core: Core,
+  request: RequestContext,
+  inode: Inode,
+  clear: boolean,
+): Promise<void> | undefined {
+  const told = clear ? clearPrivilegesHere(core, inode) : undefined;
+  const { attributes } = inode;
+  if (attributes === undefined || !mayLoseSetgid(request, attributes)) return told;
+  return Promise.all([told, askForSetgid(core, request, inode)]).then(() => undefined);
+}
+
+async function askForSetgid(core: Core, request: RequestContext, { ino }: Inode): Promise<void> {
+  const { coherence, identity, inodes, nameServer, notifier } = core;
+  const since = coherence.moment;
+  const { attributes } = await identity.as(request, (caller) =>
+    nameServer.change("setattr", { caller, ino, killPrivileges: true }, { signal: request.signal }),
+  );
+  inodes.changed(attributes, since);
+  await notifier?.invalidateAttributes(ino);
 }
 
 /** Undefined when there is nothing to clear; else resolves when the kernel knows. */

@@ -112,13 +112,28 @@ test("a chmod after such a write keeps what it sets", async (t) => {
   t.is(shown.attributes.mode & 0o7777, 0o4711);
 });
 
-test("a setgid bit without group execution stays: it means locking", async (t) => {
-  const { operations, notifier } = await fakeMount();
+test("a setgid bit without group execution stays for writers in the group: it means locking", async (t) => {
+  const { operations, notifier, server } = await fakeMount();
   const { entry, opened } = await createFile(operations, "locked", { mode: 0o2644 });
-  const ino = entry.attributes.ino;
-  await operations.write(from({ uid: 7 }), ino, opened.handle, 0, bytes("x"), writing);
+  const { ino, gid } = entry.attributes;
+  server.takeMethods();
+  await operations.write(from({ uid: 7, gid }), ino, opened.handle, 0, bytes("x"), writing);
   t.is((await operations.getattr(from(), ino, undefined)).attributes.mode & 0o7777, 0o2644);
   t.deepEqual(notifier.sent, []);
+  t.deepEqual(server.takeMethods(), []);
+});
+
+test("a setgid bit without group execution goes when others write: the name server is asked, the kernel told", async (t) => {
+  const { operations, notifier, server } = await fakeMount();
+  const { entry, opened } = await createFile(operations, "locked", { mode: 0o2644 });
+  const { ino, gid } = entry.attributes;
+  server.script("setattr", (request) => {
+    t.like(request, { caller: { uid: 7, gid: gid + 1 }, killPrivileges: true });
+    return { attributes: server.changed(ino, { mode: 0o100644 }) };
+  });
+  await operations.write(from({ uid: 7, gid: gid + 1 }), ino, opened.handle, 0, bytes("x"), writing);
+  t.is((await operations.getattr(from(), ino, undefined)).attributes.mode & 0o7777, 0o644);
+  t.deepEqual(notifier.sent, [`attributes ${String(ino)}`]);
 });
 
 test("a chown that takes setuid away tells the kernel before it is answered", async (t) => {

@@ -46,7 +46,7 @@ export const copyFileRange: Method<"copyFileRange"> = (context, request) => {
   const changed = replace(context, target, { fromOffset, toOffset, copied, extents: pieces.extents });
   const now = changeTime(context, target);
   const written = {
-    ...afterWrite(transaction, to, changed, caller.uid !== 0),
+    ...afterWrite(transaction, to, changed, caller),
     size: Math.max(target.size, toOffset + copied),
     mtime: now,
     ctime: now,

@@ -31,7 +31,7 @@ export const fallocate: Method<"fallocate"> = (context, { caller, ino, offset, l
       : discardStretch(context, ino, record, { start: offset, end: cutEnd, truncate: false });
   const now = changeTime(context, record);
   const changed = {
-    ...afterWrite(transaction, ino, cut, caller.uid !== 0),
+    ...afterWrite(transaction, ino, cut, caller),
     size: keepSize ? record.size : Math.max(record.size, end),
     mtime: now,
     ctime: now,

@@ -8,13 +8,7 @@ import type { Ino } from "../../base/ids.ts";
 import { limits } from "../../base/limits.ts";
 import type { InodeRecord } from "../../metadata-store/records.ts";
 import { aclAfterChmod, aclXattrs, encodeAcl } from "../../protocol/acl.ts";
-import {
-  access,
-  modeAfterChmod,
-  modeAfterChown,
-  modeWithoutPrivileges,
-  refuseChanges,
-} from "../../protocol/permission.ts";
+import { access, modeAfterChmod, refuseChanges } from "../../protocol/permission.ts";
 import { accessAclOf, mayAccess, requireGroupsForSetgid } from "./access.ts";
 import { requireRoom, type OperationContext } from "./context.ts";
 import { discardStretch } from "./discard.ts";
@@ -57,11 +51,10 @@ function changeOwner(context: OperationContext, request: Request<"setattr">, rec
   const { caller, ino, uid, gid, size, killPrivileges } = request;
   const chown = uid !== undefined || gid !== undefined;
   let changed = record;
-  if (chown && !isDirectory(record.mode)) {
-    if ((record.mode & 0o010) === 0) requireGroupsForSetgid(caller, record.mode, record.gid);
-    changed = { ...dropCapability(context.transaction, ino, record), mode: modeAfterChown(caller, record) };
-  } else if (killPrivileges === true) changed = dropPrivileges(context.transaction, ino, record);
-  else if (size !== undefined && caller.uid !== 0) changed = { ...record, mode: modeWithoutPrivileges(record.mode) };
+  const isWritten = killPrivileges === true || (size !== undefined && caller.uid !== 0);
+  if (isWritten || (chown && !isDirectory(record.mode))) {
+    changed = dropPrivileges(context.transaction, ino, record, caller);
+  }
   return chown ? { ...changed, uid: uid ?? record.uid, gid: gid ?? record.gid } : changed;
 }
 

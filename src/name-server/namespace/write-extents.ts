@@ -14,7 +14,7 @@ import { BlockClaims, requireEpochs } from "./block-claims.ts";
 import { cutFound, extentBefore, extentsIn, inlineBytes, overlapUpTo, putExtent } from "./content.ts";
 import { requireRoom, type OperationContext } from "./context.ts";
 import { attributesOf, changeTime, readFile, writeInode } from "./inodes.ts";
-import { afterWrite } from "./privileges.ts";
+import { dropCapability, dropPrivileges } from "./privileges.ts";
 import type { Method } from "./types.ts";
 
 /** Beyond this a part is committed: one more extent changes few keys, and its split neighbours few bytes. */
@@ -40,8 +40,10 @@ export const writeExtents: Method<"writeExtents"> = (context, request) => {
   record = target.finish();
 
   const time = request.mtime === "now" ? changeTime(context, record) : request.mtime;
+  // Who wrote is not known here: setgid without group execution was taken when the write came (see vfs/privileges.ts).
+  const drop = request.clearPrivileges ? dropPrivileges : dropCapability;
   const written = {
-    ...afterWrite(transaction, ino, record, request.clearPrivileges),
+    ...drop(transaction, ino, record),
     size: Math.max(record.size, size),
     mtime: time ?? record.mtime,
     // When it was written, not when it arrived: who has looked at the file in between has seen this ctime.

@@ -172,3 +172,19 @@ test("writing takes a file's capability away, whoever writes", (t) => {
   ns.write(ino, [{ kind: "inline", offset: 0, length: 1, content }], { clear: true });
   t.is(ns.stat(ino).mode, 0o100755);
 });
+
+test("setgid without group execution stays for members of the group only, and who is one has to be known", (t) => {
+  const { ns, ino } = file(0o666);
+  const stranger = { uid: 77, gid: 77, groups: [] };
+  const member = { uid: 78, gid: 78, groups: [ns.stat(ino).gid] };
+  ns.setattr(ino, { mode: 0o2666 });
+  t.is(ns.setattr(ino, { size: 1 }, member).mode, 0o102666);
+  t.is(ns.setattr(ino, { killPrivileges: true }, member).mode, 0o102666);
+  t.is(
+    errnoOf(() => ns.setattr(ino, { size: 2 }, { uid: 77, gid: 77 })),
+    "EPERM",
+  );
+  t.is(ns.setattr(ino, { size: 2 }, stranger).mode, 0o100666);
+  ns.setattr(ino, { mode: 0o2666 });
+  t.is(ns.setattr(ino, { killPrivileges: true }, stranger).mode, 0o100666);
+});
