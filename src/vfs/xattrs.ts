@@ -7,6 +7,7 @@ import { errnoOf, FsError } from "../base/errno.ts";
 import { limits } from "../base/limits.ts";
 import type { Name } from "../base/name.ts";
 import type { Operations, RequestContext } from "../fuse/operations.ts";
+import { xattrKindOf } from "../protocol/xattr-names.ts";
 import { inodeOf, staleIfGone, type Core } from "./core.ts";
 import type { Inode } from "./inode.ts";
 import { capabilityXattr } from "./privileges.ts";
@@ -67,7 +68,10 @@ export function xattrOperations(core: Core): XattrOperations {
       const inode = inodeOf(core, ino);
       if (coherence.trusts(inode)) {
         const known = inode.attributes?.hasXattrs === false ? null : inode.xattrs?.get(name);
-        if (known === null) return undefined;
+        if (known === null) {
+          xattrKindOf(name);
+          return undefined;
+        }
         if (known !== undefined) return known;
       }
       return fetch(request, inode, name);

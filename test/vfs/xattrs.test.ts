@@ -15,6 +15,14 @@ test("an inode without xattrs answers by itself", async (t) => {
   t.deepEqual(server.takeMethods(), []);
 });
 
+test("a name that no inode can have is refused by itself, also where there are none", async (t) => {
+  const { operations } = await fakeMount();
+  const { entry } = await createFile(operations, "file");
+  const ino = entry.attributes.ino;
+  t.throws(() => operations.getxattr(from(), ino, name("unknown.u")), { message: /^EOPNOTSUPP/ });
+  t.throws(() => operations.getxattr(from(), ino, name("user.")), { message: /^EINVAL/ });
+});
+
 test("while not caching it is asked", async (t) => {
   const { operations, server } = await fakeMount({ caching: false });
   const { entry } = await createFile(operations, "file");

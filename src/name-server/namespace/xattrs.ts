@@ -8,8 +8,9 @@ import type { Ino } from "../../base/ids.ts";
 import { limits } from "../../base/limits.ts";
 import { nameToText, type Name } from "../../base/name.ts";
 import type { InodeRecord } from "../../metadata-store/records.ts";
-import { aclXattrs, decodeAcl, encodeAcl, isModeOnly, modeOfAcl } from "../../protocol/acl.ts";
+import { decodeAcl, encodeAcl, isModeOnly, modeOfAcl } from "../../protocol/acl.ts";
 import { access, isMember, isOwner, type Identity } from "../../protocol/permission.ts";
+import { xattrKindOf, type XattrKind } from "../../protocol/xattr-names.ts";
 import { requireAccess, requireGroupsForSetgid, requireOwner } from "./access.ts";
 import { requireRoom, type OperationContext } from "./context.ts";
 import { attributesOf, changeTime, readInode, writeInode } from "./inodes.ts";
@@ -19,11 +20,9 @@ import { dropXattr, hasXattr, listXattrs, putXattr, readXattr } from "./xattr-st
 /** include/uapi/linux/xattr.h */
 const setFlags = { create: 1, replace: 2 } as const;
 
-type Kind = "user" | "trusted" | "security" | "accessAcl" | "defaultAcl";
-
 export const getxattr: Method<"getxattr"> = ({ transaction }, { caller, ino, name }) => {
   const record = readInode(transaction, ino);
-  const kind = kindOf(name);
+  const kind = xattrKindOf(name);
   if (kind === "trusted" && caller.uid !== 0) throw absent(ino, name);
   if (kind === "user") {
     if (!mayHaveUserXattrs(record)) throw absent(ino, name);
@@ -45,7 +44,7 @@ export const setxattr: Method<"setxattr"> = (context, request) => {
   const { transaction } = context;
   const { caller, ino, name, value, flags } = request;
   const record = readInode(transaction, ino);
-  const kind = kindOf(name);
+  const kind = xattrKindOf(name);
   if (value.length > limits.xattrValueBytesMax) throw new FsError("E2BIG", `xattr ${nameToText(name)}`);
   if ((flags & ~(setFlags.create | setFlags.replace)) !== 0) throw new FsError("EINVAL", `flags ${String(flags)}`);
   requireWritable(context, caller, ino, record, kind);
@@ -65,7 +64,7 @@ export const setxattr: Method<"setxattr"> = (context, request) => {
 export const removexattr: Method<"removexattr"> = (context, { caller, ino, name }) => {
   const { transaction } = context;
   const record = readInode(transaction, ino);
-  const kind = kindOf(name);
+  const kind = xattrKindOf(name);
   requireWritable(context, caller, ino, record, kind);
   if (record.xattrCount === 0 || !hasXattr(transaction, ino, name)) {
     // No ACL is what removing an ACL asks for.
@@ -81,22 +80,17 @@ function absent(ino: Ino, name: Name): FsError {
   return new FsError("ENODATA", `inode ${String(ino)} has no xattr ${nameToText(name)}`);
 }
 
-function kindOf(name: Name): Kind {
-  if (name === aclXattrs.access) return "accessAcl";
-  if (name === aclXattrs.default) return "defaultAcl";
-  for (const kind of ["user", "trusted", "security"] as const) {
-    if (!name.startsWith(`${kind}.`)) continue;
-    if (name.length === kind.length + 1) throw new FsError("EINVAL", `xattr ${name} has no name behind its prefix`);
-    return kind;
-  }
-  throw new FsError("EOPNOTSUPP", `xattr ${nameToText(name)}`);
-}
-
 function mayHaveUserXattrs(record: InodeRecord): boolean {
   return isRegular(record.mode) || isDirectory(record.mode);
 }
 
-function requireWritable(context: OperationContext, caller: Identity, ino: Ino, record: InodeRecord, kind: Kind): void {
+function requireWritable(
+  context: OperationContext,
+  caller: Identity,
+  ino: Ino,
+  record: InodeRecord,
+  kind: XattrKind,
+): void {
   switch (kind) {
     case "accessAcl":
     case "defaultAcl":
