@@ -1,7 +1,7 @@
 /**
  * For whom the name server acts. A request of the kernel carries uid and gid, not the supplementary groups: they cost a
  * look into /proc. So a call goes out without them, and once more with them when it was refused (a refusal changed
- * nothing). Processes that needed them are remembered and asked for beforehand; the groups themselves are read anew each
+ * nothing), also if they are none: to the name server that is another answer than not knowing. Processes that needed them are remembered and asked for beforehand; the groups themselves are read anew each
  * time, because a process may change them.
  */
 import { readFile } from "node:fs/promises";
@@ -10,7 +10,7 @@ import { limits } from "../base/limits.ts";
 import type { RequestContext } from "../fuse/operations.ts";
 import type { CallerIdentity } from "../protocol/types.ts";
 
-/** The supplementary groups of a process; empty when it is gone. */
+/** The supplementary groups of a process; none when it is gone. */
 export type ReadGroups = (pid: number) => Promise<readonly number[]>;
 
 /** Of a request: who makes it. When a file is made, the kernel also tells whether the directory's group is among theirs. */
@@ -26,9 +26,8 @@ export const superuser: CallerIdentity = { uid: 0, gid: 0 };
 export function createIdentity(readGroups: ReadGroups): Identity {
   const inNeed = new Set<number>();
 
-  const withGroups = async (request: Requester): Promise<CallerIdentity | undefined> => {
+  const withGroups = async (request: Requester): Promise<CallerIdentity> => {
     const groups = await readGroups(request.pid);
-    if (groups.length === 0) return undefined;
     return { uid: request.uid, gid: request.gid, groups: groups.slice(0, limits.supplementaryGroupsMax) };
   };
 
@@ -48,14 +47,13 @@ export function createIdentity(readGroups: ReadGroups): Identity {
       const plain: CallerIdentity = parentGroup === undefined ? { uid, gid } : { uid, gid, groups: [parentGroup] };
       if (request.uid === 0 || request.pid === 0) return call(plain);
       return (async () => {
-        if (inNeed.has(request.pid)) return call((await withGroups(request)) ?? plain);
+        if (inNeed.has(request.pid)) return call(await withGroups(request));
         try {
           return await call(plain);
         } catch (error) {
           const errno = errnoOf(error);
           if (errno !== "EACCES" && errno !== "EPERM") throw error;
           const grouped = await withGroups(request);
-          if (grouped === undefined) throw error;
           remember(request.pid);
           return call(grouped);
         }
