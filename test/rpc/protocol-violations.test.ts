@@ -167,10 +167,10 @@ test("nothing listening gives ECONNREFUSED, a used port EADDRINUSE", async (t) =
 });
 
 test("a frame decodes to what was encoded, and truncated ones never decode to something else", (t) => {
-  const frame = encodeFrame(frameKinds.request, 7, { message: ["echo", { text: "x", big: 5n }], payloadBytes: 3 });
+  const frame = encodeFrame(frameKinds.request, 7, { message: ["echo", { text: "x", number: 5n }], payloadBytes: 3 });
   const whole = Buffer.concat([frame, Buffer.from("abc")]);
   const decoded = decodeFrame(whole);
-  t.deepEqual(decoded.message, ["echo", { text: "x", big: 5n }]);
+  t.deepEqual(decoded.message, ["echo", { text: "x", number: 5n }]);
   t.is(decoded.payload.toString(), "abc");
   for (let length = 0; length < frame.length; length++) t.throws(() => decodeFrame(whole.subarray(0, length)));
   t.throws(() => decodeFrame(Buffer.concat([whole, Buffer.from("d")])));
