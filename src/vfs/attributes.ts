@@ -1,4 +1,5 @@
 /** GETATTR, SETATTR and STATFS. A change of size goes through the file's content, which holds writes and flushes back. */
+import type { Nanos } from "../base/attributes.ts";
 import { FsError } from "../base/errno.ts";
 import type { Ino } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
@@ -10,6 +11,9 @@ import { letGo } from "./use.ts";
 import { attributesReply, visibleAttributes } from "./visible-attributes.ts";
 
 const blockBytes = 4096;
+/** Times are kept as 64 bits of nanoseconds: from 1677 to 2262. What is beyond becomes the nearest. */
+const nanosMin = -(2n ** 63n);
+const nanosMax = 2n ** 63n - 1n;
 
 export function attributeOperations(core: Core): Pick<Operations, "getattr" | "setattr" | "statfs" | "access"> {
   const { nameServer, coherence, inodes } = core;
@@ -24,7 +28,7 @@ export function attributeOperations(core: Core): Pick<Operations, "getattr" | "s
     const since = coherence.moment;
     // A flush that comes later would take the new bits away again.
     if (changes.mode !== undefined && inode.privilegesCleared) await inode.content?.flush(request.signal);
-    await applyChanges(core, request, inode, handle !== undefined, changes);
+    await applyChanges(core, request, inode, handle !== undefined, withTimesInRange(changes));
     if (changes.mode === undefined && lostPrivileges(modeBefore, inode.attributes?.mode)) {
       await core.notifier?.invalidateAttributes(ino);
     }
@@ -59,6 +63,25 @@ export function attributeOperations(core: Core): Pick<Operations, "getattr" | "s
       inodeOf(core, ino);
     },
   };
+}
+
+function withTimesInRange(changes: AttributeChanges): AttributeChanges {
+  const { atime, mtime } = changes;
+  if (isInRange(atime) && isInRange(mtime)) return changes;
+  return {
+    ...changes,
+    ...(atime === undefined ? {} : { atime: nearest(atime) }),
+    ...(mtime === undefined ? {} : { mtime: nearest(mtime) }),
+  };
+}
+
+function isInRange(time: Nanos | "now" | undefined): boolean {
+  return typeof time !== "bigint" || (time >= nanosMin && time <= nanosMax);
+}
+
+function nearest(time: Nanos | "now"): Nanos | "now" {
+  if (time === "now" || isInRange(time)) return time;
+  return time < 0n ? nanosMin : nanosMax;
 }
 
 /** From the server; what was removed and only lives in this table is answered from it. */

@@ -150,6 +150,15 @@ test("utimens on a file with unsent data keeps the time that was set", async (t)
   t.is((await operations.getattr(from(), ino, undefined)).attributes.mtime, 42n);
 });
 
+test("times beyond 64 bits of nanoseconds become the nearest that can be kept", async (t) => {
+  const { operations } = await fakeMount();
+  const { entry } = await createFile(operations, "file");
+  const times = { atime: -(2n ** 70n), mtime: 2n ** 70n };
+  const { attributes } = await operations.setattr(from(), entry.attributes.ino, undefined, times);
+  t.is(attributes.atime, -(2n ** 63n));
+  t.is(attributes.mtime, 2n ** 63n - 1n);
+});
+
 test("truncate by name works without an open handle, and needs no handle afterwards", async (t) => {
   const { operations, server, vfs } = await fakeMount();
   const file = server.put({ ino: 60 as never, size: 100 });
