@@ -26,7 +26,8 @@ function explain(cause: unknown): string {
     return `has no binary for ${system}: build it with npm rebuild fuse-native (needs make, g++ and python3)`;
   }
   if (code === "ERR_MODULE_NOT_FOUND" || code === "MODULE_NOT_FOUND") {
-    return "needs the package fuse-native, which is not installed: install it with npm install fuse-native";
+    // npm leaves it out when it can neither be loaded (no libfuse 2) nor compiled
+    return "needs the package fuse-native, which is not installed: apt-get install libfuse2, then npm ci";
   }
   return `cannot be loaded: ${message.split("\n")[0] ?? ""}`;
 }
