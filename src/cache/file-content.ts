@@ -150,7 +150,7 @@ export class CachedFile implements FileContent {
       this.#discardFrom = discardFrom;
       try {
         const result = await run();
-        this.buffer.dirty.cutOpen(discardFrom);
+        this.buffer.cut(discardFrom);
         return result;
       } finally {
         this.#discardFrom = Infinity;

@@ -159,6 +159,14 @@ export class WriteBuffer {
     else if (wasDirty) this.#lose(error);
   }
 
+  /** Gives up what is open at or beyond an offset: the file was cut there. The cut itself took privileges and set times. */
+  cut(from: number): void {
+    this.dirty.cutOpen(from);
+    if (this.isDirty) return;
+    this.time = undefined;
+    this.#clearPrivileges = false;
+  }
+
   forgetTime(): void {
     this.time = undefined;
     for (const flight of this.queue.flights()) flight.time = undefined;

@@ -180,6 +180,17 @@ test("the end of setuid travels with the flush, and again after it failed", asyn
   t.is(cluster.file().cleared, 1);
 });
 
+test("a write that was cut off unsent takes no setuid with a later flush", async (t) => {
+  const { cluster, open } = await startClient();
+  const file = open();
+  await file.write(0, patterned(10, 1), { time: 1n, clearPrivileges: true });
+  await file.change({ discardFrom: 0 }, () => Promise.resolve());
+  t.false(file.isDirty);
+  await file.write(0, patterned(10, 1), at(2));
+  await file.flush();
+  t.is(cluster.file().cleared, 0);
+});
+
 test("a setattr of mtime wins over earlier writes", async (t) => {
   const { cluster, open } = await startClient();
   const file = open();
