@@ -15,6 +15,7 @@ import { limits } from "../base/limits.ts";
 import type { BlockReader } from "../remote/types.ts";
 import { ByteBudget } from "./byte-budget.ts";
 import { firstEndingAfter } from "./interval-search.ts";
+import { LentBytes } from "./lent-bytes.ts";
 
 /** Bytes [from, to) of a block, within one region; [first, last) is what the file's extent has around it. */
 export interface BlockPart {
@@ -29,6 +30,14 @@ interface Fragment {
   readonly offset: number;
   readonly length: number;
   readonly bytes: Buffer;
+  /** Undefined: memory of its own. */
+  readonly lent: LentBytes | undefined;
+}
+
+/** Bytes of a part in order, never changed, and what they lie in: held for the reader, who lets go of each. */
+export interface Found {
+  readonly pieces: Uint8Array[];
+  readonly held: LentBytes[];
 }
 
 interface Region {
@@ -39,12 +48,15 @@ interface Fetch {
   readonly from: number;
   readonly to: number;
   readonly bytes: Promise<Buffer>;
+  readonly lent: LentBytes;
 }
 
 export const regionBytes = 1024 * 1024;
 const unit = limits.checksumUnitBytes;
 /** What a region costs beside its bytes. */
 const regionCharge = 256;
+/** Shorter ones are not worth giving back. */
+const lentBytesMin = 32 * 1024;
 
 export class BlockCache {
   readonly budget: ByteBudget;
@@ -56,48 +68,54 @@ export class BlockCache {
     this.#reader = reader;
     const inFlight = Math.floor(bytesMax / 4);
     this.budget = new ByteBudget(inFlight);
-    this.#regions = new LRUCache({ maxSize: Math.max(1, bytesMax - inFlight) });
+    this.#regions = new LRUCache({
+      maxSize: Math.max(1, bytesMax - inFlight),
+      dispose: ({ fragments }, _key, reason) => {
+        // What replaces a region has its fragments, or has dropped them.
+        if (reason !== "set") for (const { lent } of fragments) lent?.dropped();
+      },
+    });
   }
 
   get bytes(): number {
     return this.#regions.calculatedSize + this.budget.inUse;
   }
 
-  /** The bytes, if all of them are here: appended to `into` in order (borrowed, never changed). */
-  find(part: BlockPart, into: Uint8Array[]): boolean {
+  /** The bytes, if all of them are here. */
+  find(part: BlockPart): Found | undefined {
     const region = this.#regions.get(regionKey(part));
-    if (region === undefined) return false;
-    const { fragments } = region;
-    const first = firstEndingAfter(fragments, part.from);
+    if (region === undefined) return undefined;
+    const found: Found = { pieces: [], held: [] };
     let position = part.from;
-    for (let i = first; position < part.to; i++) {
-      const fragment = fragments[i];
-      if (fragment === undefined || fragment.offset > position) return false;
-      position = endOf(fragment);
-    }
-    position = part.from;
-    for (let i = first; position < part.to; i++) {
-      const fragment = fragments[i];
-      if (fragment === undefined) return false;
+    for (const fragment of covering(region, part)) {
       const to = Math.min(endOf(fragment), part.to);
-      into.push(view(fragment, position, to));
+      found.pieces.push(view(fragment, position, to));
       position = to;
+      if (fragment.lent === undefined) continue;
+      fragment.lent.hold();
+      found.held.push(fragment.lent);
     }
-    return true;
+    return position < part.to ? undefined : found;
   }
 
   /** Fetches the bytes. `whole`: with all that the extent has of the region, for a sequential reader. */
-  async fetch(part: BlockPart, whole: boolean): Promise<Uint8Array[]> {
-    const found: Uint8Array[] = [];
-    if (this.find(part, found)) return found;
-    const { from, bytes } = this.#coming(part) ?? this.#start(part, whole);
-    const content = await bytes;
-    return [content.subarray(part.from - from, part.to - from)];
+  async fetch(part: BlockPart, whole: boolean): Promise<Found> {
+    const found = this.find(part);
+    if (found !== undefined) return found;
+    const { from, bytes, lent } = this.#coming(part) ?? this.#start(part, whole);
+    lent.hold();
+    try {
+      const content = await bytes;
+      return { pieces: [content.subarray(part.from - from, part.to - from)], held: [lent] };
+    } catch (error) {
+      lent.letGo();
+      throw error;
+    }
   }
 
   /** Starts fetching for later; false: too much is on its way already. A failure shows when the bytes are wanted. */
   prefetch(part: BlockPart): boolean {
-    if (this.#coming(part) !== undefined || this.find(part, [])) return true;
+    if (this.#coming(part) !== undefined || this.#has(part)) return true;
     const wanted = span(part, true);
     if (!this.budget.tryTake(wanted.to - wanted.from)) return false;
     this.#launch(part, wanted, undefined).bytes.catch(() => undefined);
@@ -106,6 +124,11 @@ export class BlockCache {
 
   clear(): void {
     this.#regions.clear();
+  }
+
+  #has(part: BlockPart): boolean {
+    const region = this.#regions.get(regionKey(part));
+    return region !== undefined && covering(region, part).length > 0;
   }
 
   #coming(part: BlockPart): Fetch | undefined {
@@ -120,7 +143,8 @@ export class BlockCache {
   /** `room`: settles when the budget has been taken; undefined: it has. */
   #launch(part: BlockPart, { from, to }: { from: number; to: number }, room: Promise<void> | undefined): Fetch {
     const key = regionKey(part);
-    const fetch: Fetch = { from, to, bytes: this.#read(part.block, key, { from, to }, room) };
+    const lent = new LentBytes();
+    const fetch: Fetch = { from, to, bytes: this.#read(part.block, key, { from, to, lent }, room), lent };
     const fetches = this.#fetches.get(key);
     if (fetches === undefined) this.#fetches.set(key, [fetch]);
     else fetches.push(fetch);
@@ -136,17 +160,25 @@ export class BlockCache {
   async #read(
     block: BlockId,
     key: string,
-    { from, to }: { from: number; to: number },
+    { from, to, lent }: { from: number; to: number; lent: LentBytes },
     room: Promise<void> | undefined,
   ): Promise<Buffer> {
     if (room !== undefined) await room;
     try {
-      const bytes = await this.#reader.read(block, from, to - from);
+      const payload = await this.#reader.lend(block, from, to - from);
+      const { bytes } = payload;
       if (bytes.length !== to - from) {
         throw new FsError("EIO", `block ${blockName(block)} has no ${String(to - from)} bytes at ${String(from)}`);
       }
-      const own = bytes.buffer.byteLength > 2 * bytes.length + unit ? Buffer.from(bytes) : bytes;
-      this.#keep(key, { offset: from, length: own.length, bytes: own });
+      const isTight = bytes.buffer.byteLength <= 2 * bytes.length + unit;
+      const fragment = { offset: from, length: bytes.length };
+      if (bytes.length >= lentBytesMin && isTight) {
+        this.#keep(key, { ...fragment, bytes, lent });
+        lent.arrived(payload);
+        return bytes;
+      }
+      const own = isTight ? bytes : Buffer.from(bytes);
+      this.#keep(key, { ...fragment, bytes: own, lent: undefined });
       return own;
     } finally {
       this.budget.give(to - from);
@@ -165,12 +197,30 @@ export class BlockCache {
     const to = Math.min(kept[overlapsLeft ? at + 1 : at]?.offset ?? end, end);
     if (from < to) {
       const isWhole = from === fresh.offset && to === end;
-      const bytes = isWhole ? fresh.bytes : Buffer.from(view(fresh, from, to));
-      kept.splice(overlapsLeft ? at + 1 : at, 0, { offset: from, length: to - from, bytes });
+      const own = isWhole ? fresh : { bytes: Buffer.from(view(fresh, from, to)), lent: undefined };
+      kept.splice(overlapsLeft ? at + 1 : at, 0, { ...own, offset: from, length: to - from });
     }
+    for (const fragment of [...present, fresh])
+      if (!kept.some(({ bytes }) => bytes === fragment.bytes)) fragment.lent?.dropped();
     const bytes = kept.reduce((sum, fragment) => sum + fragment.length, 0);
-    this.#regions.set(key, { fragments: kept }, { size: bytes + regionCharge });
+    const region: Region = { fragments: kept };
+    this.#regions.set(key, region, { size: bytes + regionCharge });
+    // Larger than the whole cache: it did not take it.
+    if (this.#regions.peek(key) !== region) for (const { lent } of kept) lent?.dropped();
   }
+}
+
+/** The fragments that together have all of the part, in order; none if something is missing. */
+function covering({ fragments }: Region, part: BlockPart): Fragment[] {
+  const found: Fragment[] = [];
+  let position = part.from;
+  for (let i = firstEndingAfter(fragments, part.from); position < part.to; i++) {
+    const fragment = fragments[i];
+    if (fragment === undefined || fragment.offset > position) return [];
+    found.push(fragment);
+    position = endOf(fragment);
+  }
+  return found;
 }
 
 function endOf(fragment: Fragment): number {

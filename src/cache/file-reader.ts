@@ -14,6 +14,7 @@ import type { ContentContext } from "./content-context.ts";
 import type { DirtyRanges } from "./dirty-ranges.ts";
 import type { Chunk } from "./chunk-memory.ts";
 import type { Layout } from "./layout.ts";
+import type { LentBytes } from "./lent-bytes.ts";
 import { ReadStreams, type ReadStream } from "./read-streams.ts";
 import type { ReadPieces } from "./types.ts";
 
@@ -30,6 +31,10 @@ interface Plan {
   readonly missing: { readonly at: number; readonly part: BlockPart }[];
   /** Chunks of dirty data in it, held. */
   readonly chunks: Chunk[];
+  /** Cached content in it, held. */
+  readonly held: LentBytes[];
+  /** Nobody wants it any more: what still comes for it is let go at once. */
+  isGivenUp: boolean;
 }
 
 const zeros = Buffer.alloc(256 * 1024);
@@ -154,7 +159,7 @@ export class FileReader {
 
   /** Undefined: the layout is not known. */
   #plan(layout: ExtentSource, start: number, end: number): Plan | undefined {
-    const plan: Plan = { pieces: [], missing: [], chunks: [] };
+    const plan: Plan = { pieces: [], missing: [], chunks: [], held: [], isGivenUp: false };
     const dirty = this.#dirty.overlapping(start, end);
     let position = start;
     for (const range of dirty) {
@@ -191,9 +196,11 @@ export class FileReader {
         continue;
       }
       for (const part of partsOf(extent, from, position)) {
-        const found: Uint8Array[] = [];
-        if (this.#context.blocks.find(part, found)) plan.pieces.push(found);
-        else {
+        const found = this.#context.blocks.find(part);
+        if (found !== undefined) {
+          plan.pieces.push(found.pieces);
+          plan.held.push(...found.held);
+        } else {
           plan.missing.push({ at: plan.pieces.length, part });
           plan.pieces.push(undefined);
         }
@@ -206,14 +213,17 @@ export class FileReader {
   async #fill(plan: Plan, whole: boolean): Promise<void> {
     await Promise.all(
       plan.missing.map(async ({ at, part }) => {
-        plan.pieces[at] = await this.#context.blocks.fetch(part, whole);
+        const found = await this.#context.blocks.fetch(part, whole);
+        plan.pieces[at] = found.pieces;
+        if (plan.isGivenUp) for (const lent of found.held) lent.letGo();
+        else plan.held.push(...found.held);
       }),
     );
   }
 
   #answer(plan: Plan): ReadPieces {
     const pieces = plan.pieces.flatMap((piece) => piece ?? []);
-    if (plan.chunks.length === 0) return { pieces };
+    if (plan.chunks.length === 0 && plan.held.length === 0) return { pieces };
     return {
       pieces,
       release: () => {
@@ -227,6 +237,8 @@ export class FileReader {
       chunk.readers--;
       this.#context.memory.drop(chunk);
     }
+    for (const lent of plan.held.splice(0)) lent.letGo();
+    plan.isGivenUp = true;
   }
 }
 

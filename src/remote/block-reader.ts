@@ -8,6 +8,7 @@ import { blockName, type BlockId, type NodeId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import type { PlacementGroup } from "../protocol/types.ts";
+import type { Payload } from "../rpc/types.ts";
 import type { NodePool } from "./node-pool.ts";
 import type { NodeReports } from "./node-reports.ts";
 import { readFromReplicas, type Failures } from "./replica-round.ts";
@@ -58,28 +59,33 @@ export function createBlockReader(options: BlockReaderOptions): BlockReader {
     return later;
   }
 
-  return {
-    async read(block, offset, length, signal) {
-      const start = clock.monotonicMillis();
-      let pause = pauseMillisFirst;
-      let damagedRounds = 0;
-      for (;;) {
-        const group = findGroup(nameServer.map.groups, block.group) ?? (await groupOf(block, signal));
-        const outcome = await readFromReplicas(
-          { nodes, reports, clock },
-          { block, offset, length, replicas: replicas(group), signal },
-        );
-        if (Buffer.isBuffer(outcome)) return outcome;
-        const waited = clock.monotonicMillis() - start;
-        if (outcome.unreachable.length === 0 && outcome.damaged.length > 0) damagedRounds++;
-        const error = verdict(block, outcome, waited, damagedRounds);
-        if (error !== undefined) {
-          if (error.errno === "EIO") log.error({ block: blockName(block), ...outcome }, "a block could not be read");
-          throw error;
-        }
-        await sleep(clock, pause, signal);
-        pause = Math.min(pause * 2, pauseMillisMax);
+  async function lend(block: BlockId, offset: number, length: number, signal?: AbortSignal): Promise<Payload> {
+    const start = clock.monotonicMillis();
+    let pause = pauseMillisFirst;
+    let damagedRounds = 0;
+    for (;;) {
+      const group = findGroup(nameServer.map.groups, block.group) ?? (await groupOf(block, signal));
+      const outcome = await readFromReplicas(
+        { nodes, reports, clock },
+        { block, offset, length, replicas: replicas(group), signal },
+      );
+      if ("bytes" in outcome) return outcome;
+      const waited = clock.monotonicMillis() - start;
+      if (outcome.unreachable.length === 0 && outcome.damaged.length > 0) damagedRounds++;
+      const error = verdict(block, outcome, waited, damagedRounds);
+      if (error !== undefined) {
+        if (error.errno === "EIO") log.error({ block: blockName(block), ...outcome }, "a block could not be read");
+        throw error;
       }
+      await sleep(clock, pause, signal);
+      pause = Math.min(pause * 2, pauseMillisMax);
+    }
+  }
+
+  return {
+    lend,
+    async read(block, offset, length, signal) {
+      return (await lend(block, offset, length, signal)).bytes;
     },
   };
 }

@@ -7,6 +7,7 @@ import type { Clock, Timer } from "../base/clock.ts";
 import { errnoOf, FsError } from "../base/errno.ts";
 import { blockName, type BlockId, type NodeId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
+import type { Payload } from "../rpc/types.ts";
 import { isConnectionError } from "./connect.ts";
 import type { NodePool } from "./node-pool.ts";
 import type { NodeReports } from "./node-reports.ts";
@@ -40,7 +41,7 @@ const answerMillis = limits.callMillis / 2;
 const unit = limits.checksumUnitBytes;
 
 /** Resolves with the verified bytes, or with the failures of all replicas; rejects with the signal's reason. */
-export function readFromReplicas(around: Surroundings, read: ReplicaRead): Promise<Buffer | Failures> {
+export function readFromReplicas(around: Surroundings, read: ReplicaRead): Promise<Payload | Failures> {
   const { replicas, signal, block } = read;
   const failures: Failures = { missing: [], damaged: [], unreachable: [] };
   return new Promise((resolve, reject) => {
@@ -95,13 +96,13 @@ export function readFromReplicas(around: Surroundings, read: ReplicaRead): Promi
   });
 }
 
-/** Fresh bytes [offset, offset + length) of the block from one node. */
+/** The bytes [offset, offset + length) of the block from one node. */
 async function readOne(
   { nodes }: Surroundings,
   { block, offset, length }: ReplicaRead,
   node: NodeId,
   signal: AbortSignal,
-): Promise<Buffer> {
+): Promise<Payload> {
   const request = { block, offset, length };
   const { reply, payload } = await nodes.call(node, length, "readBlock", request, {
     deadlineMillis: answerMillis,
@@ -114,8 +115,13 @@ async function readOne(
     const why = isWhole ? "its checksum does not match" : "it is shorter than it has to be";
     throw new FsError("EBADMSG", `block ${blockName(block)} from ${node}: ${why}`);
   }
-  // Not released: the bytes go to the caller, who keeps them.
-  return skip === 0 && payload.bytes.length === length ? payload.bytes : payload.bytes.subarray(skip, skip + length);
+  if (skip === 0 && payload.bytes.length === length) return payload;
+  return {
+    bytes: payload.bytes.subarray(skip, skip + length),
+    release: () => {
+      payload.release();
+    },
+  };
 }
 
 function classify(

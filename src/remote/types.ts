@@ -5,7 +5,7 @@
 import type { BlockId, ClusterId, Ino, NodeId, SessionId } from "../base/ids.ts";
 import type { NameServerMethods, ClientMethods } from "../protocol/name-server.ts";
 import type { ClusterMap, Extent, Lock } from "../protocol/types.ts";
-import type { Handlers, RequestOf, ReplyOf } from "../rpc/types.ts";
+import type { Handlers, Payload, RequestOf, ReplyOf } from "../rpc/types.ts";
 
 type Token = "op";
 /** The methods that carry `op`. */
@@ -69,6 +69,8 @@ export interface BlockReader {
    * no such block (the layout is old: fetch it again), EIO when none could give it.
    */
   read(block: BlockId, offset: number, length: number, signal?: AbortSignal): Promise<Buffer>;
+  /** As `read`, but the memory may be given back to be used again. */
+  lend(block: BlockId, offset: number, length: number, signal?: AbortSignal): Promise<Payload>;
 }
 
 export interface WrittenBlock {

@@ -15,12 +15,13 @@ export interface Surroundings {
   readonly log: Log;
   /** Absent: the cluster has no secret (loopback only). */
   readonly authenticator?: Authenticator | undefined;
-  /** Shared by a process' connections; made when absent. */
+  /** Shared by a process' connections; when absent, all that say nothing share one. */
   readonly pool?: BufferPool;
 }
 
-/** Memory that waits for re-use in a process that gives no pool of its own. */
+/** Memory that waits for re-use in a process that gives no pool of its own: one, however many its connections are. */
 const idlePoolBytes = 32 * 1024 * 1024;
+const commonPool = createBufferPool(idlePoolBytes);
 
 /** Rejects with ECONNREFUSED, ETIMEDOUT, EPROTO, EPERM... */
 export async function connectPeer<Own extends MethodTable, Remote extends MethodTable>(
@@ -57,7 +58,7 @@ export function serve<Own extends MethodTable, Remote extends MethodTable>(
   options: ServeOptions<Own, Remote>,
 ): Promise<Listener> {
   const { transport, authenticator, clock, random, log } = surroundings;
-  const pool = surroundings.pool ?? createBufferPool(idlePoolBytes);
+  const pool = surroundings.pool ?? commonPool;
   return transport.listen(options.address, (connection) => {
     receive(connection, { hello: options.hello, authenticator, clock, random }).then(
       (introduced) => {
@@ -90,7 +91,7 @@ function adopt<Remote extends MethodTable>(
     handlers: options.handlers as AnyHandlers,
     clock: surroundings.clock,
     log: surroundings.log,
-    pool: surroundings.pool ?? createBufferPool(idlePoolBytes),
+    pool: surroundings.pool ?? commonPool,
   });
   options.onPeer?.(channel);
   channel.begin(early);

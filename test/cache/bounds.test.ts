@@ -117,6 +117,20 @@ test("clean memory stays below its bound, and reads go on", async (t) => {
   t.true(most > 5 * MiB, "the bound was reached");
 });
 
+test("memory of cached content goes back when it is dropped and nobody reads it, never before", async (t) => {
+  const { cluster, open } = await startClient({ limits: { clientCleanBytesMax: 8 * MiB } });
+  const file = open();
+  for (let i = 0; i < 24; i++) await file.write(i * MiB, patterned(1 * MiB, i), at(i));
+  await file.flush();
+  const kept = await file.read(0, 64 * KiB);
+  for (let i = 1; i < 24; i++) joined(await file.read(i * MiB, 1 * MiB));
+  t.true(cluster.returned > 10, String(cluster.returned));
+  // Dropped long ago, and held by its reader: the fake overwrites what is given back.
+  const before = cluster.returned;
+  t.true(joined(kept).equals(patterned(1 * MiB, 0).subarray(0, 64 * KiB)));
+  t.is(cluster.returned, before + 1);
+});
+
 test("chunks are used again, idle ones count, and give way to other sizes", (t) => {
   const memory = new ChunkMemory({ bytesMax: 4 * MiB, chunkBytesMax: 1 * MiB });
   const chunk = memory.take(1 * MiB, 0);

@@ -126,8 +126,11 @@ export class FakeCluster {
     },
   };
 
+  /** Lent memory that was given back. */
+  returned = 0;
   readonly reader: BlockReader = {
-    read: async (block, offset, length) => {
+    read: async (block, offset, length) => (await this.reader.lend(block, offset, length)).bytes,
+    lend: async (block, offset, length) => {
       this.reads.push({ offset, length });
       await this.delay();
       const errno = this.faults.blockRead?.(block);
@@ -135,7 +138,16 @@ export class FakeCluster {
       const bytes = this.blocks.get(keyOf(block));
       if (bytes === undefined) throw new FsError("ENOENT", "no such block");
       if (offset + length > bytes.length) throw new FsError("EINVAL", "read past the end of a block");
-      return Buffer.from(bytes.subarray(offset, offset + length));
+      const lent = Buffer.from(bytes.subarray(offset, offset + length));
+      let isReleased = false;
+      const release = (): void => {
+        if (isReleased) throw new Error("memory was given back twice");
+        isReleased = true;
+        // Whoever reads it all the same is found out.
+        lent.fill(0xdb);
+        this.returned++;
+      };
+      return { bytes: lent, release };
     },
   };
 
