@@ -7,6 +7,7 @@ import { loadFuseNativeDriver } from "./fuse-native-mount.ts";
 import type { Address } from "../rpc/types.ts";
 import { connectClient } from "./client.ts";
 import { reportReady, startDaemon } from "./daemon.ts";
+import { letHeapGrow } from "./heap-growth.ts";
 import { createLifetime } from "./lifetime.ts";
 import { createLog } from "./logging.ts";
 import type { MountOptions } from "./mount-options.ts";
@@ -39,6 +40,7 @@ function defaultLogFile(mountPoint: string): string {
 }
 
 async function serveMount({ addresses, mountPoint, options, debug }: MountCommand): Promise<number> {
+  letHeapGrow();
   const log = createLog("client", { debug });
   const lifetime = createLifetime(log);
   const fuseNative = options.driver === "fuse-native" ? await loadFuseNativeDriver() : undefined;

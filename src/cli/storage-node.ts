@@ -8,6 +8,7 @@ import type { Address } from "../rpc/types.ts";
 import { createStorageNode } from "../storage-node/node.ts";
 import { reportReady } from "./daemon.ts";
 import { lockFolder } from "./folder-lock.ts";
+import { letHeapGrow } from "./heap-growth.ts";
 import { createLifetime } from "./lifetime.ts";
 import { createLog } from "./logging.ts";
 import { createSurroundings } from "./surroundings.ts";
@@ -24,6 +25,7 @@ export interface StorageNodeCommand {
 }
 
 export async function runStorageNode(command: StorageNodeCommand): Promise<number> {
+  letHeapGrow();
   const log = createLog("storage-node", { debug: command.debug });
   const lifetime = createLifetime(log);
   const surroundings = createSurroundings(log, { secretFile: command.secretFile, serving: command.listen });
