@@ -29,7 +29,12 @@ module.exports = {
   forbidden: [
     ...rules,
     { name: "no-cycles", severity: "error", from: {}, to: { circular: true } },
-    { name: "no-orphans", severity: "error", from: { orphan: true, path: "^src/", pathNot: "/types\\.ts$" }, to: {} },
+    {
+      name: "no-orphans",
+      severity: "error",
+      from: { orphan: true, path: "^src/", pathNot: "(/types|\\.d)\\.ts$" },
+      to: {},
+    },
     { name: "src-not-test", severity: "error", from: { path: "^src/" }, to: { path: "^test/" } },
   ],
   options: {

@@ -138,6 +138,27 @@ for make in (lambda: os.mkdir(b"\\xff"), lambda: os.symlink(b"\\xff", b"l")):
   t.is(out.trim(), "EILSEQ\nEILSEQ");
 });
 
+native("what the binding cannot do fails as native-notes/fuse-native.md says", ["python3"], async (t) => {
+  const out = await cluster.sh(`
+    ! setpriv --reuid 1000 --regid 1000 --clear-groups ls "$MNT" 2> /dev/null
+    python3 -c '
+import ctypes, errno, os
+libc = ctypes.CDLL(None, use_errno=True)
+def attempt(result):
+    print(errno.errorcode[ctypes.get_errno()] if result == -1 else result)
+open("a", "w").write("hello")
+open("b", "w").close()
+fd = os.open("a", os.O_RDWR)
+attempt(libc.renameat2(-100, b"a", -100, b"b", 2))
+attempt(libc.fallocate(fd, 3, ctypes.c_long(0), ctypes.c_long(4)))
+print(os.lseek(fd, 0, os.SEEK_HOLE))
+attempt(libc.open(b".", os.O_TMPFILE | os.O_RDWR, 0o600))
+os.utime("a", (1000000000, 1000000000))
+os.close(fd)'
+    touch -m -d @1500000000 a; stat -c %Y a; rm a b`);
+  t.deepEqual(out.trim().split("\n"), ["EINVAL", "ENOTSUP", "5", "ENOTSUP", "1000000000"]);
+});
+
 native("20 MB are copied in and out, and the first driver reads the same", [], async (t) => {
   const out = await cluster.sh(`
     work=$(mktemp -d /tmp/dfs-native-XXXX); trap 'rm -rf $work' EXIT
