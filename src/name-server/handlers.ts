@@ -2,13 +2,14 @@
  * The method table: who may call what, and which part answers. Clients need a session on their connection (ENOTCONN),
  * storage nodes a registration; `status` is for everybody who may connect.
  */
+import type { Attributes } from "../base/attributes.ts";
 import { FsError } from "../base/errno.ts";
 import type { Ino } from "../base/ids.ts";
 import type { NameServerMethods } from "../protocol/name-server.ts";
 import type { HandlerContext, Handlers, Hello, ReplyOf, RequestOf } from "../rpc/types.ts";
 import type { Execution, MaybePromise } from "./execution.ts";
 import type { LockService } from "./lock-service.ts";
-import { namespaceMethods, type OperationContext } from "./namespace/index.ts";
+import { directoriesOf, namespaceMethods, type OperationContext } from "./namespace/index.ts";
 import type { MakeContext } from "./operation-context.ts";
 import type { OrphanQuestions } from "./orphan-questions.ts";
 import type { Replies } from "./replies.ts";
@@ -65,6 +66,7 @@ export function createHandlers(parts: {
     ): MaybePromise<ReplyOf<NameServerMethods, M>> => {
       const session = sessions.changing(peer);
       let orphaned: readonly Ino[] = [];
+      let directories: Attributes[] | undefined;
       return replies.once({
         session,
         method,
@@ -73,12 +75,14 @@ export function createHandlers(parts: {
           const context = makeContext(transaction, session.id);
           const reply = run(context, request);
           orphaned = context.orphaned;
+          directories = directoriesOf(transaction, method, request);
           return reply;
         },
         // The others may hear of it only when it is durable.
         durable: () => {
           if (orphaned.length > 0) orphans.removed(orphaned, session.id);
         },
+        beside: () => (directories === undefined ? undefined : { directories }),
       });
     };
     return handler as unknown as Handler<M>;

@@ -27,6 +27,8 @@ interface ChangingRequest<Reply> {
   readonly run: (transaction: Transaction) => Reply;
   /** Called when the operation has succeeded and is durable, right before it is answered. */
   readonly durable?: () => void;
+  /** What the answer says beside the reply that is remembered. */
+  readonly beside?: () => object | undefined;
 }
 
 export interface Replies {
@@ -134,7 +136,7 @@ export function createReplies(store: MetadataStore, execution: Execution, log: L
   }
 
   function finish<Reply>(
-    { session, method, op, durable }: ChangingRequest<Reply>,
+    { session, method, op, durable, beside }: ChangingRequest<Reply>,
     slot: Slot,
     outcome: Outcome,
     changes: Change[],
@@ -146,7 +148,9 @@ export function createReplies(store: MetadataStore, execution: Execution, log: L
     return execution.whenDurable(() => {
       slot.outcome = outcome;
       if ("reply" in outcome) durable?.();
-      return valueOf(outcome) as Reply;
+      const value = valueOf(outcome) as Reply;
+      const more = beside?.();
+      return more === undefined ? value : { ...value, ...more };
     });
   }
 

@@ -31,8 +31,14 @@ import {
 /** An empty message. (Not `z.object({})`: its type would have every key.) */
 const nothing: z.ZodType<{ readonly nothing?: undefined }> = z.object({ nothing: z.undefined().optional() });
 const withAttributes = z.object({ attributes });
+/**
+ * The directories whose names were changed, as they are right after it, so that nobody has to ask. Absent when the
+ * request was answered from memory.
+ */
+const directories = z.array(attributes).max(2).optional();
+const named = z.object({ attributes, directories });
 /** What a removed or replaced name leaves of its inode: nlink 0 means that only open handles keep it. */
-const remains = z.object({ attributes: attributes.nullable() });
+const remains = z.object({ attributes: attributes.nullable(), directories });
 const creation = { op: operation, caller, parent: ino, name, umask: uint32 };
 const time = z.union([nanos, z.literal("now")]);
 const xattrBytes = bytes.refine((value) => value.length <= limits.xattrValueBytesMax, "value too long");
@@ -93,11 +99,11 @@ const schemas = {
     reply: withAttributes,
   },
   readlink: { request: z.object({ ino }), reply: z.object({ target: bytes }) },
-  symlink: { request: z.object({ ...creation, target: bytes }), reply: withAttributes },
-  mknod: { request: z.object({ ...creation, mode: uint32, rdev: uint32 }), reply: withAttributes },
-  mkdir: { request: z.object({ ...creation, mode: uint32 }), reply: withAttributes },
+  symlink: { request: z.object({ ...creation, target: bytes }), reply: named },
+  mknod: { request: z.object({ ...creation, mode: uint32, rdev: uint32 }), reply: named },
+  mkdir: { request: z.object({ ...creation, mode: uint32 }), reply: named },
   /** A regular file; EEXIST if the name is there. */
-  create: { request: z.object({ ...creation, mode: uint32 }), reply: withAttributes },
+  create: { request: z.object({ ...creation, mode: uint32 }), reply: named },
   /** A regular file without a name, nlink 0, kept by this session until `releaseOrphans`. */
   tmpfile: {
     request: z.object({ op: operation, caller, parent: ino, mode: uint32, umask: uint32 }),
@@ -121,9 +127,9 @@ const schemas = {
       flags: uint32,
       keep: z.boolean(),
     }),
-    reply: z.object({ attributes, replaced: attributes.nullable() }),
+    reply: z.object({ attributes, replaced: attributes.nullable(), directories }),
   },
-  link: { request: z.object({ op: operation, caller, ino, newParent: ino, newName: name }), reply: withAttributes },
+  link: { request: z.object({ op: operation, caller, ino, newParent: ino, newName: name }), reply: named },
   /** This session no longer uses these removed inodes. Unknown ones are ignored. */
   releaseOrphans: { request: z.object({ op: operation, inos: z.array(ino).max(1_024) }), reply: nothing },
   /**

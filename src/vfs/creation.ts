@@ -5,11 +5,17 @@ import type { Ino } from "../base/ids.ts";
 import type { Name } from "../base/name.ts";
 import type { Entry, Operations, RequestContext } from "../fuse/operations.ts";
 import type { CallerIdentity } from "../protocol/types.ts";
+import { changingNames } from "./changing-names.ts";
 import { inodeOf, type Core } from "./core.ts";
 import type { Inode } from "./inode.ts";
 import { isAppending, openFlag } from "./open-flags.ts";
 import { changedNothing } from "./refusals.ts";
 import { entryReply } from "./visible-attributes.ts";
+
+interface Made {
+  readonly attributes: Attributes;
+  readonly directories?: Attributes[] | undefined;
+}
 
 type Creating = "mknod" | "mkdir" | "symlink" | "link" | "create" | "tmpfile";
 
@@ -21,12 +27,15 @@ export function creationOperations(core: Core): Pick<Operations, Creating> {
     request: RequestContext,
     parent: Ino,
     name: Name,
-    call: (caller: CallerIdentity) => Promise<{ attributes: Attributes }>,
+    call: (caller: CallerIdentity) => Promise<Made>,
   ): Promise<{ inode: Inode; since: number }> => {
     const directory = inodeOf(core, parent);
-    const since = (directory.namesChangedAt = coherence.nextMoment());
+    const changed = changingNames(core, [directory]);
+    const since = coherence.moment;
+    let told: Made["directories"];
     try {
-      const { attributes } = await core.identity.as(request, call);
+      const { attributes, directories } = await core.identity.as(request, call);
+      told = directories;
       const inode = inodes.enter(attributes, since);
       if (coherence.validMillis(since) > 0) dentries.set(parent, name, inode.ino);
       else dentries.delete(parent, name);
@@ -35,8 +44,7 @@ export function creationOperations(core: Core): Pick<Operations, Creating> {
       if (!changedNothing(error)) dentries.delete(parent, name);
       throw error;
     } finally {
-      inodes.markStale(directory);
-      directory.namesChangedAt = coherence.moment;
+      changed(told);
     }
   };
 

@@ -10,6 +10,7 @@ import { isDirectory, type Attributes } from "../base/attributes.ts";
 import type { Ino } from "../base/ids.ts";
 import type { Name } from "../base/name.ts";
 import { renameFlags, type Operations, type RequestContext } from "../fuse/operations.ts";
+import { changingNames } from "./changing-names.ts";
 import { inodeOf, type Core } from "./core.ts";
 import { hold, type Inode } from "./inode.ts";
 import { changedNothing } from "./refusals.ts";
@@ -34,10 +35,12 @@ export function removalOperations(core: Core): Pick<Operations, "unlink" | "rmdi
     const victim = aim(core, core.dentries.get(parent, name));
     const changed = changingNames(core, [directory]);
     const since = core.coherence.moment;
+    let told: Attributes[] | undefined;
     try {
-      const { attributes } = await core.identity.as(request, (caller) =>
+      const { attributes, directories } = await core.identity.as(request, (caller) =>
         core.nameServer.change(method, { caller, parent, name, keep: victim.keep }, { signal: request.signal }),
       );
+      told = directories;
       if (core.coherence.validMillis(since) > 0) core.dentries.set(parent, name, null);
       else core.dentries.delete(parent, name);
       victim.done(attributes);
@@ -46,7 +49,7 @@ export function removalOperations(core: Core): Pick<Operations, "unlink" | "rmdi
       victim.done(undefined);
       throw error;
     } finally {
-      changed();
+      changed(told);
     }
   };
 
@@ -83,10 +86,12 @@ async function rename(core: Core, request: RequestContext, renaming: Renaming): 
   const victim = replaces && !same ? aim(core, target) : noVictim;
   const changed = changingNames(core, directories);
   const since = coherence.moment;
+  let told: Attributes[] | undefined;
   try {
     const reply = await core.identity.as(request, (caller) =>
       core.nameServer.change("rename", { caller, ...renaming, keep: victim.keep }, { signal: request.signal }),
     );
+    told = reply.directories;
     core.inodes.changed(reply.attributes, since);
     if (coherence.validMillis(since) > 0) namesAfter(core, renaming, { source, target, moved: reply.attributes });
     else forgetNames(core, renaming);
@@ -98,7 +103,7 @@ async function rename(core: Core, request: RequestContext, renaming: Renaming): 
     victim.done(undefined);
     throw error;
   } finally {
-    changed();
+    changed(told);
   }
 }
 
@@ -141,19 +146,6 @@ async function flushBeforeReplacing(core: Core, request: RequestContext, renamin
   } finally {
     letGo(core, inode);
   }
-}
-
-/** Names in these directories change now: what was asked before is not remembered. Returns what to call at the end. */
-function changingNames(core: Core, directories: readonly Inode[]): () => void {
-  const mark = (): void => {
-    const moment = core.coherence.nextMoment();
-    for (const directory of directories) {
-      directory.namesChangedAt = moment;
-      directory.staleAt = moment;
-    }
-  };
-  mark();
-  return mark;
 }
 
 const noVictim: Victim = { keep: true, done: () => undefined };

@@ -196,3 +196,19 @@ test("waiting for a listing ends with the process that waits", async (t) => {
   await t.throwsAsync(async () => waiting, { message: "killed" });
   release();
 });
+
+test("a directory whose attributes came with the answer to a change is not asked for", async (t) => {
+  const { operations, server } = await fakeMount();
+  await operations.getattr(from(), rootIno, undefined);
+  server.script("unlink", () => ({ attributes: null, directories: [server.changed(rootIno, { nlink: 9 })] }));
+  await createFile(operations, "file");
+  await operations.unlink(from(), rootIno, name("file"));
+  server.takeMethods();
+  t.is((await operations.getattr(from(), rootIno, undefined)).attributes.nlink, 9);
+  t.deepEqual(server.takeMethods(), []);
+  server.script("unlink", () => ({ attributes: null }));
+  await operations.unlink(from(), rootIno, name("file"));
+  server.takeMethods();
+  await operations.getattr(from(), rootIno, undefined);
+  t.deepEqual(server.takeMethods(), ["getattr"]);
+});

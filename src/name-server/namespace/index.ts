@@ -50,6 +50,7 @@ export type NamespaceMethod = keyof typeof namespaceMethods;
 
 export { Allocator } from "./allocator.ts";
 export { countOfInodes, type OperationContext, type Space } from "./context.ts";
+export { directoriesOf } from "./directories.ts";
 export { initialize } from "./initialize.ts";
 export { releaseOrphan, releaseSession } from "./orphans.ts";
 export { blocksDeleted, dueBlocks, reclaimStep, releaseRanges, type DueBlocks } from "./reclaim.ts";
