@@ -14,6 +14,10 @@ import { chownCases } from "./chown.ts";
 import { truncateCases } from "./truncate.ts";
 import { utimensCases } from "./utimens.ts";
 import { statCases, accessCases } from "./stat.ts";
+import { readWriteCases, seekCases } from "./read-write.ts";
+import { fallocateCases, holeCases } from "./holes.ts";
+import { copyRangeCases } from "./copy-range.ts";
+import { mmapCases } from "./mmap.ts";
 import { unlinkCases } from "./unlink.ts";
 
 export const allCases: readonly ConformanceCase[] = [
@@ -32,6 +36,12 @@ export const allCases: readonly ConformanceCase[] = [
   ...utimensCases,
   ...statCases,
   ...accessCases,
+  ...readWriteCases,
+  ...seekCases,
+  ...fallocateCases,
+  ...holeCases,
+  ...copyRangeCases,
+  ...mmapCases,
   ...pathErrorCases,
 ];
 
