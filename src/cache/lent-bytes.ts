@@ -2,7 +2,7 @@
  * Bytes in memory that is used again: given back when neither the cache keeps them nor anybody reads them. Memory that
  * rotates costs the garbage collector nothing, and writing into it is several times faster than into fresh memory.
  */
-import type { Payload } from "../rpc/types.ts";
+import type { Payload } from "../remote/types.ts";
 
 export class LentBytes {
   /** The cache has it, or will. */

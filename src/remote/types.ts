@@ -2,9 +2,9 @@
  * What the client's upper layers (`cache/`, `vfs/`) call. Implemented here over rpc; the contract hides reconnection,
  * resending, replicas, checksums and placement.
  */
-import type { BlockId, ClusterId, Ino, NodeId, SessionId } from "../base/ids.ts";
+import type { BlockId, ClusterId, Ino, SessionId } from "../base/ids.ts";
 import type { NameServerMethods, ClientMethods } from "../protocol/name-server.ts";
-import type { ClusterMap, Extent, Lock } from "../protocol/types.ts";
+import type { ClusterMap, Lock } from "../protocol/types.ts";
 import type { Handlers, Payload, RequestOf, ReplyOf } from "../rpc/types.ts";
 
 type Token = "op";
@@ -88,4 +88,5 @@ export interface BlockWriter {
   write(pieces: readonly Uint8Array[], signal?: AbortSignal): Promise<WrittenBlock>;
 }
 
-export type { Extent, NodeId };
+/** What is lent travels as rpc delivered it. */
+export type { Payload };
