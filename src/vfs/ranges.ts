@@ -37,8 +37,9 @@ export function rangeOperations(core: Core): Pick<Operations, "fallocate" | "lse
       const target = handles.file(to.handle);
       if (!isReading(source.flags) || !isWriting(target.flags)) throw new FsError("EBADF", "copy_file_range");
       const size = inodeContents.of(source.inode).size;
+      if (Math.min(length, size - from.offset) <= 0) return 0;
+      if (to.offset >= limits.fileBytesMax) throw new FsError("EFBIG", `inode ${String(to.ino)}: copy_file_range`);
       const possible = Math.min(length, size - from.offset, limits.fileBytesMax - to.offset);
-      if (possible <= 0) return 0;
       const sameFile = source.inode === target.inode;
       if (sameFile && from.offset < to.offset + possible && to.offset < from.offset + possible) {
         throw new FsError("EINVAL", `inode ${String(from.ino)}: copy_file_range onto itself`);
