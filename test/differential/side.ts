@@ -1,0 +1,84 @@
+/**
+ * One of the two filesystems that are compared: a root directory and what is open there. Descriptors are known by slot,
+ * the same number on both sides.
+ */
+import { sys, SysError, type Mapping } from "../conformance/libc.ts";
+
+export interface OpenFile {
+  readonly fd: number;
+  /** How it was opened, for people. */
+  readonly what: string;
+  /** A shared mapping of its first bytes, if there is one. */
+  mapping?: { readonly bytes: number; readonly map: Mapping };
+}
+
+export class Side {
+  readonly name: string;
+  readonly open = new Map<number, OpenFile>();
+  root: Buffer;
+
+  constructor(name: string, root: string) {
+    this.name = name;
+    this.root = Buffer.from(root);
+  }
+
+  /** The whole path of a relative one; names are latin1: one character a byte. */
+  path(relative: string): Buffer {
+    return Buffer.concat([this.root, Buffer.from(relative === "" ? "" : `/${relative}`, "latin1")]);
+  }
+
+  fd(slot: number): number {
+    const file = this.open.get(slot);
+    if (file === undefined) throw new Error(`slot ${String(slot)} is not open on ${this.name}`);
+    return file.fd;
+  }
+
+  put(slot: number, fd: number, what: string): void {
+    this.close(slot);
+    this.open.set(slot, { fd, what });
+  }
+
+  close(slot: number): void {
+    const file = this.open.get(slot);
+    if (file === undefined) return;
+    this.open.delete(slot);
+    file.mapping?.map.unmap();
+    sys.close(file.fd);
+  }
+
+  closeAll(): void {
+    for (const slot of [...this.open.keys()]) this.close(slot);
+  }
+}
+
+/** What an action came to: `value`, or the name of an errno. */
+export type Outcome = { readonly value: unknown } | { readonly errno: string };
+
+export function outcomeOf(act: () => unknown): Outcome {
+  try {
+    return { value: act() ?? null };
+  } catch (error) {
+    if (error instanceof SysError) return { errno: error.errno };
+    throw error;
+  }
+}
+
+/** One line. Undefined if both are the same. */
+export function difference(a: Outcome, b: Outcome): string | undefined {
+  const [textA, textB] = [describe(a), describe(b)];
+  if ("value" in a && "value" in b && Buffer.isBuffer(a.value) && Buffer.isBuffer(b.value)) {
+    if (a.value.equals(b.value)) return undefined;
+    const [bytesA, bytesB] = [a.value, b.value];
+    const at = bytesA.findIndex((byte, i) => byte !== bytesB[i]);
+    const from = at < 0 ? Math.min(bytesA.length, bytesB.length) : at;
+    const piece = (bytes: Buffer): string => bytes.subarray(from, from + 16).toString("hex");
+    return `ext4 ${textA}, dfs ${textB}, from byte ${String(from)}: ext4 ${piece(bytesA)}, dfs ${piece(bytesB)}`;
+  }
+  return textA === textB ? undefined : `ext4 ${textA}, dfs ${textB}`;
+}
+
+function describe(outcome: Outcome): string {
+  if ("errno" in outcome) return outcome.errno;
+  if (Buffer.isBuffer(outcome.value)) return `${String(outcome.value.length)} bytes`;
+  return JSON.stringify(outcome.value, (_key, value: unknown) => (typeof value === "bigint" ? String(value) : value));
+}
