@@ -44,7 +44,7 @@ status: build
 	@$(DFS) status 127.0.0.1:$(PORT)
 
 down: build
-	@$(DFS) cluster down --dir '$(DIR)' --mount '$(MNT)'
+	@$(DFS) cluster down --dir '$(DIR)' --port $(PORT) --mount '$(MNT)'
 
 check: build
 	node_modules/.bin/tsc -p tsconfig.json

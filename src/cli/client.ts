@@ -76,5 +76,5 @@ function memoryLimits(memoryBytes: number | undefined): typeof limits {
     ...limits,
     clientDirtyBytesMax: Math.floor(limits.clientDirtyBytesMax * scale),
     clientCleanBytesMax: Math.floor(limits.clientCleanBytesMax * scale),
-  } as unknown as typeof limits;
+  };
 }

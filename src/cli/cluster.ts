@@ -86,12 +86,16 @@ async function mountClient(dir: string, nameServer: string, options: ClusterOpti
 }
 
 /** Unmounts, then stops clients before storage nodes before the name server. What is not running is skipped. */
-export async function clusterDown(options: { dir: string; mount: string; say: (line: string) => void }): Promise<void> {
+export async function clusterDown(options: {
+  dir: string;
+  mount: string;
+  port: number;
+  say: (line: string) => void;
+}): Promise<void> {
   const dir = resolve(options.dir);
   const mountPoint = resolve(options.mount);
   const pidFiles = existsSync(dir) ? readdirSync(dir).filter((file) => file.endsWith(".pid")) : [];
-  const client = livingProcess(join(dir, "client.pid"));
-  if (client !== undefined || mountServer(mountPoint) === undefined) await unmountIfOurs(mountPoint, client?.pid, dir);
+  await unmountIfOurs(mountPoint, `127.0.0.1:${String(options.port)}`, dir);
   const order = (file: string): number => (file === "client.pid" ? 0 : file === "name.pid" ? 2 : 1);
   for (const file of pidFiles.sort((a, b) => order(a) - order(b))) {
     const running = livingProcess(join(dir, file));
@@ -101,11 +105,11 @@ export async function clusterDown(options: { dir: string; mount: string; say: (l
   }
 }
 
-async function unmountIfOurs(mountPoint: string, clientPid: number | undefined, dir: string): Promise<void> {
+/** Ours is what is mounted from this cluster's name server, by whichever process. */
+async function unmountIfOurs(mountPoint: string, nameServer: string, dir: string): Promise<void> {
   const entry = mountAt(mountPoint);
-  if (entry?.type.startsWith("fuse.dfs") !== true) return;
+  if (entry?.type.startsWith("fuse.dfs") !== true || entry.source !== nameServer) return;
   const server = mountServer(mountPoint);
-  if (server !== undefined && server.pid !== clientPid) return;
   // Without a name server there is nobody to write to, and nothing to wait for.
   const lazy = server === undefined || livingProcess(join(dir, "name.pid")) === undefined;
   try {

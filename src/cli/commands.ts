@@ -170,7 +170,8 @@ export function buildProgram(): Program {
     .description("Unmount and stop everything; the data stays.")
     .requiredOption("--dir <folder>", "as at up")
     .requiredOption("--mount <directory>", "as at up")
-    .action(async (options: { dir: string; mount: string }) => {
+    .option("--port <n>", "as at up", parseCount(1, 65_000), defaultNameServer.port)
+    .action(async (options: { dir: string; mount: string; port: number }) => {
       await clusterDown({ ...options, say });
     });
 

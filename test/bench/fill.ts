@@ -39,7 +39,7 @@ export async function fillNameServer(port: number, files: number): Promise<numbe
   const top = await nameServer.change("mkdir", {
     ...common,
     parent: rootIno,
-    name: nameFromText("bench"),
+    name: nameFromText(`bench-${String(process.pid)}`),
     mode: 0o40755,
   });
   let next = 0;

@@ -42,11 +42,11 @@ export interface Cluster {
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
   removeLeftovers();
   const dir = mkdtempSync(prefix);
-  writeFileSync(join(dir, "owner.pid.test"), String(process.pid));
   const mnt = join(dir, "mnt");
   mkdirSync(mnt);
   const port = await freePort(options.nodes ?? 3);
   const clusterDir = join(dir, "cluster");
+  writeFileSync(join(dir, "owner"), `${String(process.pid)} ${String(port)}`);
   const cluster: Cluster = {
     mnt,
     dir: clusterDir,
@@ -71,7 +71,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     },
     log: (name) => readFileSync(join(clusterDir, `${name}.log`), "utf8"),
     down() {
-      this.dfs("cluster", "down", "--dir", clusterDir, "--mount", mnt);
+      this.dfs("cluster", "down", "--dir", clusterDir, "--mount", mnt, "--port", String(port));
       removeTest(dir);
     },
   };
@@ -150,24 +150,19 @@ function isFree(port: number): Promise<boolean> {
 function removeLeftovers(): void {
   for (const name of readdirSync("/tmp").filter((entry) => `/tmp/${entry}`.startsWith(prefix))) {
     const dir = join("/tmp", name);
-    let owner: number;
+    let owner: string;
     try {
-      owner = Number(readFileSync(join(dir, "owner.pid.test"), "utf8"));
+      owner = readFileSync(join(dir, "owner"), "utf8");
     } catch {
       // Another test has just made it, or just removed it.
       continue;
     }
+    const [pid, port = ""] = owner.split(" ");
     try {
-      process.kill(owner, 0);
+      process.kill(Number(pid), 0);
     } catch {
-      spawnSync(
-        process.execPath,
-        [dfs, "cluster", "down", "--dir", join(dir, "cluster"), "--mount", join(dir, "mnt")],
-        {
-          cwd: "/",
-          timeout: 60_000,
-        },
-      );
+      const args = ["--dir", join(dir, "cluster"), "--mount", join(dir, "mnt"), "--port", port];
+      spawnSync(process.execPath, [dfs, "cluster", "down", ...args], { cwd: "/", timeout: 60_000 });
       removeTest(dir);
     }
   }
