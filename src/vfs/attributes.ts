@@ -28,7 +28,8 @@ export function attributeOperations(core: Core): Pick<Operations, "getattr" | "s
     const since = coherence.moment;
     // A flush that comes later would take the new bits away again.
     if (changes.mode !== undefined && inode.privilegesCleared) await inode.content?.flush(request.signal);
-    await applyChanges(core, request, inode, handle !== undefined, withTimesInRange(changes));
+    const asked = isChownOfNothing(request, inode, changes) ? { killPrivileges: true } : withTimesInRange(changes);
+    await applyChanges(core, request, inode, handle !== undefined, asked);
     if (changes.mode === undefined && lostPrivileges(modeBefore, inode.attributes?.mode)) {
       await core.notifier?.invalidateAttributes(ino);
     }
@@ -82,6 +83,15 @@ function isInRange(time: Nanos | "now" | undefined): boolean {
 function nearest(time: Nanos | "now"): Nanos | "now" {
   if (time === "now" || isInRange(time)) return time;
   return time < 0n ? nanosMin : nanosMax;
+}
+
+/**
+ * chown(2) that names neither owner nor group takes privileges as any other, and arrives as no change at all. So does
+ * what the kernel sends before a write that takes them. Others than the owner are not refused: that would fail the write.
+ */
+function isChownOfNothing(request: RequestContext, inode: Inode, changes: AttributeChanges): boolean {
+  const isOwner = request.uid === 0 || request.uid === inode.attributes?.uid;
+  return isOwner && Object.keys(changes).length === 0;
 }
 
 /** From the server; what was removed and only lives in this table is answered from it. */

@@ -105,27 +105,37 @@ export const attributeSteps: readonly Kind[] = [
     return { args: `#${String(slot)} ${octal(mode)}`, act: (side) => sys.fchmod(side.fd(slot), mode) };
   }),
   kind("chown", 5, (w) => {
-    const [path, uid, gid] = [w.existing(), w.id(), w.id()];
+    const [path, { uid, gid }] = [w.existing(), w.owner()];
     return {
       args: `${JSON.stringify(path)} ${String(uid)}:${String(gid)}`,
       act: (side) => sys.chown(side.path(path), uid, gid),
     };
   }),
   kind("lchown", 2, (w) => {
-    const [path, uid, gid] = [w.existing(), w.id(), w.id()];
+    const [path, { uid, gid }] = [w.existing(), w.owner()];
     return {
       args: `${JSON.stringify(path)} ${String(uid)}:${String(gid)}`,
       act: (side) => sys.lchown(side.path(path), uid, gid),
     };
   }),
   kind("fchown", 2, (w) => {
-    const [slot, uid, gid] = [w.changeableSlot(), w.id(), w.id()];
+    const [slot, { uid, gid }] = [w.changeableSlot(), w.owner()];
     if (slot === undefined) return undefined;
     return {
       args: `#${String(slot)} ${String(uid)}:${String(gid)}`,
       act: (side) => sys.fchown(side.fd(slot), uid, gid),
     };
   }),
+  // By root only: of others FUSE tells too little to refuse it as ext4 does (see SEMANTICS.md).
+  kind(
+    "chown of neither",
+    1,
+    (w) => {
+      const path = w.existing();
+      return { args: JSON.stringify(path), act: (side) => sys.chown(side.path(path), -1, -1) };
+    },
+    { rootOnly: true },
+  ),
   times("utimensat", 6, 0),
   times("utimensat AT_SYMLINK_NOFOLLOW", 3, AT.SYMLINK_NOFOLLOW),
   onPath("utimensat now", 3, (path) => sys.utimensat(path, null)),

@@ -163,8 +163,17 @@ export class World {
   mode(): number {
     return this.any([0o644, 0o600, 0o755, 0o666, 0o777, 0o444, 0o4755, 0o2755, 0o6711, 0o1777, 0o2644, 0o000]);
   }
-  id(): number {
-    return this.any([0, 1001, 1001, 1002, -1]);
+  /** -1 leaves it as it is. */
+  owner(): { uid: number; gid: number } {
+    const ids = [0, 1001, 1001, 1002];
+    switch (this.below(3)) {
+      case 0:
+        return { uid: this.any(ids), gid: -1 };
+      case 1:
+        return { uid: -1, gid: this.any(ids) };
+      default:
+        return { uid: this.any(ids), gid: this.any(ids) };
+    }
   }
   /** Nanoseconds, far from the time of the test. */
   time(): bigint | "now" | "omit" {

@@ -146,6 +146,17 @@ test("a chown that takes setuid away tells the kernel before it is answered", as
   t.is(reply.attributes.uid, 5);
 });
 
+test("a chown of neither owner nor group takes setuid away, if it is the owner's", async (t) => {
+  const { operations, server } = await fakeMount();
+  const { entry } = await createFile(operations, "tool", { mode: 0o4755 });
+  const { ino, uid } = entry.attributes;
+  server.takeMethods();
+  await operations.setattr(from({ uid: uid + 1 }), ino, undefined, {});
+  t.false("killPrivileges" in (server.calls.at(-1)?.request as object));
+  await operations.setattr(from({ uid }), ino, undefined, {});
+  t.like(server.calls.at(-1), { method: "setattr", request: { killPrivileges: true } });
+});
+
 test("CREATE of a name that appeared meanwhile answers ESTALE, with O_EXCL EEXIST", async (t) => {
   const { operations, server } = await fakeMount();
   await operations.lookup(from(), rootIno, name("file"));
