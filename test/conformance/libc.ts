@@ -241,6 +241,7 @@ function packLock(lock: FileLock): Buffer {
   b.writeInt16LE(lock.whence ?? 0, 2);
   b.writeBigInt64LE(lock.start ?? 0n, 8);
   b.writeBigInt64LE(lock.length ?? 0n, 16);
+  b.writeInt32LE(lock.pid ?? 0, 24);
   return b;
 }
 

@@ -18,6 +18,12 @@ import { readWriteCases, seekCases } from "./read-write.ts";
 import { fallocateCases, holeCases } from "./holes.ts";
 import { copyRangeCases } from "./copy-range.ts";
 import { mmapCases } from "./mmap.ts";
+import { xattrCases } from "./xattr.ts";
+import { aclCases } from "./acl.ts";
+import { aclInheritanceCases } from "./acl-inheritance.ts";
+import { readdirCases } from "./readdir.ts";
+import { lockCases } from "./locks.ts";
+import { lockOwnerCases } from "./lock-owners.ts";
 import { unlinkCases } from "./unlink.ts";
 
 export const allCases: readonly ConformanceCase[] = [
@@ -42,6 +48,12 @@ export const allCases: readonly ConformanceCase[] = [
   ...holeCases,
   ...copyRangeCases,
   ...mmapCases,
+  ...xattrCases,
+  ...aclCases,
+  ...aclInheritanceCases,
+  ...readdirCases,
+  ...lockCases,
+  ...lockOwnerCases,
   ...pathErrorCases,
 ];
 
