@@ -24,6 +24,10 @@ import { aclInheritanceCases } from "./acl-inheritance.ts";
 import { readdirCases } from "./readdir.ts";
 import { lockCases } from "./locks.ts";
 import { lockOwnerCases } from "./lock-owners.ts";
+import { stickyCases } from "./sticky-setgid.ts";
+import { descriptorCases, unlinkedCases, programCases } from "./descriptors.ts";
+import { nameCases, umaskCases } from "./names.ts";
+import { timeCases } from "./times.ts";
 import { unlinkCases } from "./unlink.ts";
 
 export const allCases: readonly ConformanceCase[] = [
@@ -54,6 +58,13 @@ export const allCases: readonly ConformanceCase[] = [
   ...readdirCases,
   ...lockCases,
   ...lockOwnerCases,
+  ...stickyCases,
+  ...descriptorCases,
+  ...unlinkedCases,
+  ...programCases,
+  ...nameCases,
+  ...umaskCases,
+  ...timeCases,
   ...pathErrorCases,
 ];
 
