@@ -12,9 +12,36 @@ export interface Timer {
   cancel(): void;
 }
 
+const nanosPerMilli = 1_000_000n;
+/** So far may the two clocks be apart before the wall clock counts as set. */
+const jumpNanos = 50n * nanosPerMilli;
+
+/**
+ * A wall clock of nanoseconds out of one of whole milliseconds and a monotonic one: it goes back only when the wall
+ * clock was set back. (The milliseconds change in the middle of the monotonic clock's: one may not simply be put before
+ * the other's remainder.)
+ */
+export function wallClock(wallMillis: () => number, monotonicNanos: () => bigint): () => bigint {
+  const wall = (): bigint => BigInt(wallMillis()) * nanosPerMilli;
+  let offset = wall() - monotonicNanos();
+  return () => {
+    const earliest = wall();
+    const monotonic = monotonicNanos();
+    if (monotonic + offset < earliest) offset = earliest - monotonic;
+    // Looked at again: this thread may have stood still between the two.
+    else if (monotonic + offset > earliest + jumpNanos && monotonic + offset > wall() + jumpNanos) {
+      offset = earliest - monotonic;
+    }
+    return monotonic + offset;
+  };
+}
+
 export const systemClock: Clock = {
   monotonicMillis: () => performance.now(),
-  wallNanos: () => BigInt(Date.now()) * 1_000_000n + (process.hrtime.bigint() % 1_000_000n),
+  wallNanos: wallClock(
+    () => Date.now(),
+    () => process.hrtime.bigint(),
+  ),
   after(millis, fn, options) {
     const timer = setTimeout(fn, millis);
     if (options?.unref === true) timer.unref();
