@@ -28,6 +28,7 @@ import { stickyCases } from "./sticky-setgid.ts";
 import { descriptorCases, unlinkedCases, programCases } from "./descriptors.ts";
 import { nameCases, umaskCases } from "./names.ts";
 import { timeCases } from "./times.ts";
+import { directCases, sizeLimitCases, killedCases } from "./direct.ts";
 import { unlinkCases } from "./unlink.ts";
 
 export const allCases: readonly ConformanceCase[] = [
@@ -65,6 +66,9 @@ export const allCases: readonly ConformanceCase[] = [
   ...nameCases,
   ...umaskCases,
   ...timeCases,
+  ...directCases,
+  ...sizeLimitCases,
+  ...killedCases,
   ...pathErrorCases,
 ];
 

@@ -193,6 +193,33 @@ cases.add("what is made later has later times", (p) => {
   }
 });
 
+cases.add("what is made later never has earlier times, however quickly it follows", (p) => {
+  let last = 0n;
+  for (let i = 0; i < 300; i++) {
+    sys.mknod(p.path(String(i)), 0o100644);
+    const { mtime } = sys.stat(p.path(String(i)));
+    holds(mtime >= last, `file ${String(i)} is ${String(last - mtime)} ns older than the one before`);
+    last = mtime;
+  }
+});
+
+cases.add("a write later than another never has an earlier time, however quickly it follows", (p) => {
+  file(p.path("a"));
+  file(p.path("b"));
+  opened(p.path("a"), O.WRONLY, (one) =>
+    opened(p.path("b"), O.WRONLY, (two) => {
+      let last = 0n;
+      for (let i = 0; i < 300; i++) {
+        const fd = i % 2 === 0 ? one : two;
+        sys.pwrite(fd, "x", i);
+        const { mtime } = sys.fstat(fd);
+        holds(mtime >= last, `write ${String(i)} is ${String(last - mtime)} ns older than the one before`);
+        last = mtime;
+      }
+    }),
+  );
+});
+
 for (const [name, atime, mtime, moves] of [
   ["older than mtime", 1n, 2n, "atime"],
   ["a day old", 1_000_000_000n * 1_000_000_000n, 2n, "atime"],
