@@ -98,7 +98,10 @@ test("content written before a time was set leaves the times alone, its arrival 
   const { ctime } = ns.setattr(ino, { mtime: 7n });
   ns.now += 1_000n;
   t.like(ns.call("writeExtents", request).attributes, { mtime: 7n, ctime });
-  t.like(ns.call("writeExtents", { ...request, mtime: ctime + 1n }).attributes, { mtime: ctime + 1n, ctime: ctime + 1n });
+  t.like(ns.call("writeExtents", { ...request, mtime: ctime + 1n }).attributes, {
+    mtime: ctime + 1n,
+    ctime: ctime + 1n,
+  });
 });
 
 test("only blocks of the session's own ranges may be named, each once for ever", (t) => {
