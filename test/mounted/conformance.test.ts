@@ -1,6 +1,6 @@
 /** Every conformance case on a local directory and on the mount: what passes on ext4 must pass here. */
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import test from "ava";
@@ -10,6 +10,7 @@ import { startCluster, type Cluster } from "../support/cluster.ts";
 const runner = fileURLToPath(new URL("../conformance/run.ts", import.meta.url));
 /** On the disk of the temporary folder: tmpfs knows fewer calls than ext4. */
 const local = mkdtempSync("/var/tmp/dfs-conformance-");
+chmodSync(local, 0o755);
 const results = { local: new Map<string, string | null>(), mounted: new Map<string, string | null>() };
 let cluster: Cluster | undefined;
 

@@ -3,7 +3,7 @@
  * nothing behind, also after a failure. Nothing here touches the mount from the test's own process.
  */
 import { spawn, spawnSync, type SpawnSyncReturns } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -42,6 +42,8 @@ export interface Cluster {
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
   removeLeftovers();
   const dir = mkdtempSync(prefix);
+  // Tests act as other users, too.
+  chmodSync(dir, 0o755);
   const mnt = join(dir, "mnt");
   mkdirSync(mnt);
   const port = await freePort(options.nodes ?? 3);
