@@ -163,6 +163,9 @@ export function createInodeTable(options: InodeTableOptions): InodeTable {
       const inode = inodes.get(attributes.ino);
       if (inode === undefined) goneChangedAt = coherence.nextMoment();
       if (inode === undefined || isOlder(inode, attributes)) return inode;
+      // A flush keeps the ctime of a change before it. So of two answers with one ctime the flush's is the newer, and
+      // an answer that was asked for before it, and is handled after it, would take the flushed size back.
+      if (attributes.ctime === inode.attributes?.ctime && since < inode.staleAt) return inode;
       const now = coherence.nextMoment();
       inode.staleAt = now;
       accept(inode, attributes, coherence.validMillis(since) > 0 ? now : since);

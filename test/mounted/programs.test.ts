@@ -176,6 +176,15 @@ program("100,000 files in one directory are made, listed and removed", [], (c) =
   ),
 );
 
+program("a file that is changed while its content is on its way keeps its content", [], (c) =>
+  c.sh(
+    `head -c 50000 /dev/urandom > /var/tmp/dfs-src
+    for i in $(seq 80); do
+      rm -f racy; cp /var/tmp/dfs-src racy; chown 0:$i racy; chmod 4755 racy; sync racy; cmp racy /var/tmp/dfs-src
+    done; rm racy /var/tmp/dfs-src`,
+  ),
+);
+
 /** Those of `stress-ng --class filesystem` that work on a directory of any filesystem. */
 const stressors = [
   ...["access", "chdir", "chmod", "chown", "copy-file", "dentry", "dir", "dirdeep", "dirmany", "dup", "eventfd"],

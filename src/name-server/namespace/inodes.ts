@@ -19,9 +19,9 @@ export function writeInode(transaction: Transaction, ino: Ino, record: InodeReco
   transaction.put(keys.inode(ino), encodeInode(record));
 }
 
-/** The ctime of a change made now. */
+/** The ctime of a change made now: always later than the last one, so that clients can tell which answer is newer. */
 export function changeTime(context: OperationContext, record: InodeRecord): Nanos {
-  return context.nowNanos > record.ctime ? context.nowNanos : record.ctime;
+  return context.nowNanos > record.ctime ? context.nowNanos : record.ctime + 1n;
 }
 
 /** ENOTDIR unless it is a directory. */
