@@ -30,7 +30,7 @@ export const setattr: Method<"setattr"> = (context, request) => {
   let record = request.size === undefined ? found : resize(context, ino, found, request.size);
   record = changeOwner(context, request, record);
   record = changeMode(context, request, record);
-  record = changeTimes(context, request, record);
+  record = changeTimes(request, record, { before: found, now: changeTime(context, found) });
   writeInode(transaction, ino, record);
   return { attributes: attributesOf(ino, record) };
 };
@@ -73,10 +73,13 @@ function changeMode(context: OperationContext, request: Request<"setattr">, reco
  * Every change sets ctime to now, unless one is given: then to that, but never back. (So a client that only brings the
  * times of reads up to date gives the ctime that it knows.)
  */
-function changeTimes(context: OperationContext, request: Request<"setattr">, record: InodeRecord): InodeRecord {
-  const now = changeTime(context, record);
+function changeTimes(
+  request: Request<"setattr">,
+  record: InodeRecord,
+  { before, now }: { before: InodeRecord; now: Nanos },
+): InodeRecord {
   const wanted = request.ctime ?? now;
-  const ctime = wanted > record.ctime ? wanted : record.ctime;
+  const ctime = wanted > before.ctime ? wanted : before.ctime;
   return {
     ...record,
     atime: timeOf(request.atime, record.atime, now),
