@@ -3,7 +3,7 @@
 // Requests of the kernel that are being waited for each hold a thread of the pool; files need some, too.
 process.env["UV_THREADPOOL_SIZE"] ??= "12";
 
-import { CommanderError } from "commander";
+import { CommanderError, InvalidArgumentError } from "commander";
 import { FsError } from "../base/errno.ts";
 import { buildProgram } from "./commands.ts";
 import { reportFailure } from "./daemon.ts";
@@ -15,7 +15,11 @@ async function main(): Promise<number> {
   try {
     return await buildProgram().run(process.argv);
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : usageStatus;
+    if (error instanceof CommanderError) {
+      // commander has said what was wrong, except of values that only the command itself looked at.
+      if (error instanceof InvalidArgumentError) console.error(`dfs: ${error.message}`);
+      return error.exitCode === 0 ? 0 : usageStatus;
+    }
     if (!(error instanceof CommandFailure) && !(error instanceof FsError)) throw error;
     const status = error instanceof CommandFailure ? error.status : 1;
     console.error(`dfs: ${error.message}`);

@@ -2,11 +2,16 @@
 import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { systemClock } from "../base/clock.ts";
+import { FsError } from "../base/errno.ts";
+import type { Log } from "../base/log.ts";
 import { mountFuse } from "../fuse/driver.ts";
+import { checkMountPoint } from "../fuse/mount-point.ts";
+import type { Operations } from "../fuse/operations.ts";
 import { loadFuseNativeDriver } from "./fuse-native-mount.ts";
 import type { Address } from "../rpc/types.ts";
 import { connectClient } from "./client.ts";
 import { reportReady, startDaemon } from "./daemon.ts";
+import { CommandFailure } from "./failure.ts";
 import { letHeapGrow } from "./heap-growth.ts";
 import { createLifetime } from "./lifetime.ts";
 import { createLog } from "./logging.ts";
@@ -39,13 +44,16 @@ function defaultLogFile(mountPoint: string): string {
   return `${logFolder}/mount${resolve(mountPoint).replaceAll("/", "-")}.log`;
 }
 
-async function serveMount({ addresses, mountPoint, options, debug }: MountCommand): Promise<number> {
+async function serveMount(command: MountCommand): Promise<number> {
+  const { addresses, mountPoint, options, debug } = command;
   letHeapGrow();
   const log = createLog("client", { debug });
   const lifetime = createLifetime(log);
   const fuseNative = options.driver === "fuse-native" ? await loadFuseNativeDriver() : undefined;
-  const operations = await connectClient({ addresses, label: resolve(mountPoint), options, log });
+  // Before a session begins: servers may be long in coming, a mistake is told at once.
+  if (fuseNative === undefined) await checkMountPoint(mountPoint, systemClock);
   const source = addresses.map(formatAddress).join(",");
+  const operations = await connect(command, source, log);
   const driver = { mountPoint, source, operations, log };
   const mount =
     fuseNative === undefined
@@ -68,4 +76,17 @@ async function serveMount({ addresses, mountPoint, options, debug }: MountComman
   record.forget();
   log.info({ mountPoint, requests: mount.statistics.requests }, "unmounted");
   return status;
+}
+
+async function connect(
+  { addresses, mountPoint, options }: MountCommand,
+  source: string,
+  log: Log,
+): Promise<Operations> {
+  try {
+    return await connectClient({ addresses, label: resolve(mountPoint), options, log });
+  } catch (cause) {
+    if (!(cause instanceof FsError)) throw cause;
+    throw new CommandFailure(`no session with the name server at ${source}: ${cause.message}`, { cause });
+  }
 }
