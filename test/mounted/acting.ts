@@ -1,6 +1,6 @@
 /** What the tests on real mounts share: other processes that act, a second mount of the same cluster, looking at logs. */
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmdirSync } from "node:fs";
+import { mkdirSync, readFileSync, rmdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Peer } from "../conformance/peer.ts";
@@ -93,8 +93,13 @@ export function isMounted(path: string): boolean {
   return readFileSync("/proc/self/mounts", "latin1").includes(` ${path} `);
 }
 
+/** Alive, and not a zombie that nobody has waited for. */
 export function isRunning(pid: number): boolean {
-  return existsSync(`/proc/${String(pid)}`);
+  try {
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${String(pid)}/status`, "latin1"));
+  } catch {
+    return false;
+  }
 }
 
 /** Requests of the kernel so far, by name, from the log of a driver that runs with --debug. */

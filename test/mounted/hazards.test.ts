@@ -1,5 +1,5 @@
 /** What can go wrong between the kernel's caches and the driver on one machine (DESIGN section 5), each on a real mount. */
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import test from "ava";
 import { O } from "../conformance/libc.ts";
@@ -233,7 +233,7 @@ test.serial(
         naming.start("mkdir", path("never mind"));
         await eventually("all three wait", () => victims.every(({ pid }) => isWaiting(pid)), 10);
         for (const victim of victims) victim.kill();
-        await eventually("the killed programs are gone", () => victims.every(({ pid }) => !isAliveIn(pid)), 15);
+        await eventually("the killed programs are gone", () => victims.every(({ pid }) => !isRunning(pid)), 15);
       });
       for (const name of [...nodes, "name"]) cluster.kill(name, "SIGCONT");
       const fd = witness.call("open", path("slow"), O.RDONLY);
@@ -326,10 +326,4 @@ test.serial("the client's log has no error after all of that", (t) => {
 /** Whether it is in a system call that waits for the driver, by itself or for a page. */
 function isWaiting(pid: number): boolean {
   return /folio|request_wait/.test(readFileSync(`/proc/${String(pid)}/wchan`, "latin1"));
-}
-
-/** Not even as a zombie that nobody has waited for. */
-function isAliveIn(pid: number): boolean {
-  if (!existsSync(`/proc/${String(pid)}`)) return false;
-  return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${String(pid)}/status`, "latin1"));
 }
