@@ -16,7 +16,7 @@ const stages = [
   },
   { name: "simulation", files: ["test/simulation/**/*.test.ts"], seconds: 900 },
   { name: "driver", files: ["test/fuse/**/*.test.ts"], serial: true, seconds: 600 },
-  { name: "mounted", files: ["test/mounted/**/*.test.ts"], serial: true, seconds: 2700 },
+  { name: "mounted", files: ["test/mounted/**/*.test.ts"], serial: true, seconds: 3600 },
   { name: "crash", files: ["test/crash/**/*.test.ts"], serial: true, seconds: 1200 },
   { name: "containers", files: ["test/containers/**/*.test.ts"], serial: true, seconds: 900 },
 ];

@@ -16,7 +16,7 @@ function program(title: string, tools: readonly string[], run: (c: Cluster) => P
   const missing = tools.filter((tool) => !hasTool(tool));
   const declare = missing.length === 0 ? test.serial : test.serial.skip;
   declare(missing.length === 0 ? title : `${title} (without ${missing.join(", ")})`, async (t) => {
-    t.timeout(400_000);
+    t.timeout(1_000_000);
     await t.notThrowsAsync(run(cluster));
   });
 }
@@ -45,7 +45,7 @@ program("tar packs and unpacks 5,000 files, and find and diff see the same tree"
     tar -C t -cf t/again.tar tree; mkdir t/again; tar -C t/again -xf t/again.tar
     diff -r $work/tree t/again/tree
     rm -rf t`,
-    { seconds: 300 },
+    { seconds: 600 },
   ),
 );
 
@@ -153,7 +153,7 @@ program("fio reads back what it wrote at random, verified", ["fio"], (c) =>
     fio --name=m --directory=$MNT --size=16M --rw=randwrite --bs=4k --ioengine=mmap --verify=crc32c --verify_fatal=1 \\
       --do_verify=1 > /tmp/$$.fio 2>&1 || { cat /tmp/$$.fio; exit 1; }
     rm -f /tmp/$$.fio v.* d.* m.*`,
-    { seconds: 300 },
+    { seconds: 600 },
   ),
 );
 
@@ -163,7 +163,7 @@ program("a 5 GB sparse file has its size, its holes and its data", [], (c) =>
     test $(stat -c %s sp) = 5368709120; test $(stat -c %b sp) -lt 100
     test "$(tail -c 3 sp)" = end; test "$(head -c 4096 sp | tr -d '\\0' | wc -c)" = 0
     cp --sparse=always sp sp2; test $(stat -c %s sp2) = 5368709120; rm sp sp2`,
-    { seconds: 300 },
+    { seconds: 600 },
   ),
 );
 
@@ -172,7 +172,7 @@ program("100,000 files in one directory are made, listed and removed", [], (c) =
     `mkdir many; cd many; seq 100000 | xargs -n 2000 touch
     test $(ls -f | wc -l) = 100002; test "$(ls -f | sort | uniq -d | wc -l)" = 0
     test -e 77777; cd ..; rm -rf many; test ! -e many`,
-    { seconds: 390 },
+    { seconds: 900 },
   ),
 );
 
@@ -214,7 +214,7 @@ program("stress-ng's file stressors run without an error", ["stress-ng"], (c) =>
         # 3: not implemented here (this kernel or filesystem type), 4: not enough resources
         [ $code = 4 ] || [ $code = 3 ] || { echo "$s: status $code"; cat /tmp/$$.stress; exit 1; }; }
     done; rm -f /tmp/$$.stress; echo $list | wc -w`,
-    { seconds: 390 },
+    { seconds: 900 },
   ),
 );
 

@@ -63,7 +63,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     dir: clusterDir,
     port,
     dfs: (...args) => spawnSync(process.execPath, [dfs, ...args], { encoding: "utf8", cwd: "/", timeout: 90_000 }),
-    sh: (script, { seconds = 120, cwd = mnt } = {}) =>
+    sh: (script, { seconds = 240, cwd = mnt } = {}) =>
       shell(script, { seconds, cwd, env: { ...process.env, MNT: mnt } }),
     up() {
       const args = ["cluster", "up", "--dir", clusterDir, "--mount", mnt, "--port", String(port)];
