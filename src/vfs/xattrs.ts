@@ -7,6 +7,7 @@ import { errnoOf, FsError } from "../base/errno.ts";
 import { limits } from "../base/limits.ts";
 import type { Name } from "../base/name.ts";
 import type { Operations, RequestContext } from "../fuse/operations.ts";
+import { aclXattrs } from "../protocol/acl.ts";
 import { xattrKindOf } from "../protocol/xattr-names.ts";
 import { inodeOf, staleIfGone, type Core } from "./core.ts";
 import type { Inode } from "./inode.ts";
@@ -55,6 +56,8 @@ export function xattrOperations(core: Core): XattrOperations {
       const inode = inodeOf(core, ino);
       if (value.length > limits.xattrValueBytesMax) throw new FsError("E2BIG", `xattr of inode ${String(ino)}`);
       await flushBefore(inode, name, request.signal);
+      // An ACL gives another mode, from which a flush that comes later would take other bits.
+      if (name === aclXattrs.access && inode.privilegesCleared) await inode.content?.flush(request.signal);
       await change(inode, async () => {
         const since = coherence.moment;
         const what = { ino, name, value, flags, clearSetgid };

@@ -112,6 +112,20 @@ test("a chmod after such a write keeps what it sets", async (t) => {
   t.is(shown.attributes.mode & 0o7777, 0o4711);
 });
 
+test("an ACL after such a write finds the mode without setgid, also if it takes execution from the group", async (t) => {
+  const { operations, server } = await fakeMount();
+  const { entry, opened } = await createFile(operations, "tool", { mode: 0o2755 });
+  const ino = entry.attributes.ino;
+  await operations.write(from({ uid: 7 }), ino, opened.handle, 0, bytes("x"), writing);
+  let found = 0;
+  server.script("setxattr", () => {
+    found = server.get(ino).mode & 0o7777;
+    return { attributes: server.changed(ino, { mode: 0o100664 }) };
+  });
+  await operations.setxattr(from(), ino, name("system.posix_acl_access"), bytes("acl"), 0, false);
+  t.is(found, 0o755);
+});
+
 test("a setgid bit without group execution stays for writers in the group: it means locking", async (t) => {
   const { operations, notifier, server } = await fakeMount();
   const { entry, opened } = await createFile(operations, "locked", { mode: 0o2644 });
