@@ -14,11 +14,9 @@ const stages = [
     ],
     seconds: 1200,
   },
-  { name: "simulation", files: ["test/simulation/**/*.test.ts"], seconds: 900 },
   { name: "driver", files: ["test/fuse/**/*.test.ts"], serial: true, seconds: 600 },
   { name: "mounted", files: ["test/mounted/**/*.test.ts"], serial: true, seconds: 3600 },
   { name: "crash", files: ["test/crash/**/*.test.ts"], serial: true, seconds: 1200 },
-  { name: "containers", files: ["test/containers/**/*.test.ts"], serial: true, seconds: 900 },
 ];
 
 const totals = { passed: 0, failed: 0, skipped: 0 };
@@ -49,7 +47,6 @@ async function runTests({ name, files, serial, seconds }) {
   const errors = [];
   child.stderr.on("data", (data) => errors.push(data));
   let failed = 0;
-  let seen = 0;
   let inFailure = false;
   for await (const line of createInterface({ input: child.stdout })) {
     const match = /^(not )?ok \d+ - (.*?)(?: # (SKIP|TODO).*)?$/.exec(line);
@@ -57,7 +54,6 @@ async function runTests({ name, files, serial, seconds }) {
       if (inFailure && !/^(TAP|1\.\.|# )/.test(line)) console.log(line);
       continue;
     }
-    seen += 1;
     const [, not, title, skip] = match;
     inFailure = not !== undefined;
     if (skip !== undefined) totals.skipped += 1;
@@ -73,12 +69,10 @@ async function runTests({ name, files, serial, seconds }) {
     else child.once("exit", resolve);
   });
   clearTimeout(timer);
-  const text = Buffer.concat(errors).toString();
-  const noTests = seen === 0 && /Couldn.t find any (files|tests)/.test(text);
-  if (status !== 0 && failed === 0 && !noTests) {
+  if (status !== 0 && failed === 0) {
     totals.failed += 1;
     failures.push(`${name}: the test runner ended with ${status}`);
-    console.log(text);
+    console.log(Buffer.concat(errors).toString());
   }
 }
 
