@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The `dfs` program: reads the command line, runs one command, ends with its status. */
-// Requests of the kernel that are being waited for each hold a thread of the pool; files need some, too.
+// Reads and writes of many blocks at the same time; LMDB needs a thread, too.
 process.env["UV_THREADPOOL_SIZE"] ??= "12";
 
 import { CommanderError, InvalidArgumentError } from "commander";

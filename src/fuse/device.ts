@@ -1,19 +1,18 @@
 /**
- * The open /dev/fuse: several reads in flight, replies written at once by the calling thread.
+ * The open /dev/fuse: requests are read on the event loop (or in the pool, see `pool-reads.ts`), replies written at once
+ * by the calling thread.
  *
- * Reads wait in threads of the libuv pool, `readers` of them for as long as the mount lives; the pool must be larger
- * (UV_THREADPOOL_SIZE), or nothing else of the process gets on. While they wait, process.exit() does not return: end
- * the connection first (umount), or use SIGKILL.
- *
- * Frames: each reader owns one; a handler that still needs the request's bytes keeps the frame, and returns it later.
- * How many are kept is bounded by how many WRITEs the kernel has in flight (one per writing thread, and for mappings
- * what its dirty limits allow).
+ * Frames: reading owns one (each reader, in the pool); a handler that still needs the request's bytes keeps the frame,
+ * and returns it later. How many are kept is bounded by how many WRITEs the kernel has in flight (one per writing
+ * thread, and for mappings what its dirty limits allow).
  */
 import { closeSync, openSync, read, writeSync, writevSync } from "node:fs";
 import { errnoOf, FsError } from "../base/errno.ts";
 import { limits } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import { outHeader } from "./abi-layouts.ts";
+import { errnoNameOf, loopReading, type LoopReading, type LoopReads } from "./loop-reads.ts";
+import { takePoolThreads, type PoolThreads } from "./pool-reads.ts";
 import { type Frame, frameOf } from "./wire.ts";
 
 /** @returns whether the frame is kept: it then comes back by `Device.giveFrame` */
@@ -28,17 +27,25 @@ const piecesMax = 1024;
 
 export class Device {
   readonly fd: number;
-  private readonly readers: number;
   private readonly log: Log;
+  /** One of both. */
+  private readonly loop: LoopReading | undefined;
+  private readonly poolThreads: PoolThreads | undefined;
   private readonly idle: Frame[] = [];
+  private loopReads: LoopReads | undefined;
   private closed = false;
 
-  /** @param readers how many are wished; fewer where the thread pool is small */
-  constructor(log: Log, readers: number, path = "/dev/fuse") {
+  /** @param inPool reads in the thread pool also where the event loop could. EAGAIN: it has no thread for this */
+  constructor(log: Log, { inPool = false, path = "/dev/fuse" }: { inPool?: boolean; path?: string } = {}) {
     this.log = log;
-    this.readers = readersPossible(readers, log);
-    this.fd = openDevice(path);
-    poolThreadsTaken += this.readers;
+    this.loop = inPool ? undefined : loopReading;
+    this.poolThreads = this.loop === undefined ? takePoolThreads(log) : undefined;
+    try {
+      this.fd = openDevice(path);
+    } catch (error) {
+      this.poolThreads?.giveBack();
+      throw error;
+    }
   }
 
   /** One request, for the handshake. ENODEV when the connection has ended. */
@@ -57,7 +64,8 @@ export class Device {
 
   /** Reads requests into `handler`, in order of arrival as far as several readers allow, until the connection ends. */
   async serve(handler: RequestHandler): Promise<void> {
-    await Promise.all(Array.from({ length: this.readers }, () => this.readUntilEnd(handler)));
+    if (this.loop !== undefined) await this.readInLoop((this.loopReads = this.loop.open(this.fd)), handler);
+    else await Promise.all(Array.from({ length: this.poolThreads?.count ?? 0 }, () => this.readInPool(handler)));
   }
 
   /** Writes a whole message: the first `length` bytes of `bytes`. False when the request is no longer there. */
@@ -88,11 +96,25 @@ export class Device {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    poolThreadsTaken -= this.readers;
-    closeSync(this.fd);
+    this.poolThreads?.giveBack();
+    if (this.loopReads === undefined) closeSync(this.fd);
+    else this.loopReads.close();
   }
 
-  private readUntilEnd(handler: RequestHandler): Promise<void> {
+  private readInLoop(reads: LoopReads, handler: RequestHandler): Promise<void> {
+    return new Promise((resolve) => {
+      let frame = this.takeFrame();
+      reads.start(frame.bytes, (length) => {
+        if (length < 0) {
+          this.ended(errnoNameOf(length));
+          resolve();
+        } else if (handler(frame, length)) frame = this.takeFrame();
+        return frame.bytes;
+      });
+    });
+  }
+
+  private readInPool(handler: RequestHandler): Promise<void> {
     return new Promise((resolve) => {
       let frame = this.takeFrame();
       const next = (): void => {
@@ -105,12 +127,17 @@ export class Device {
         } else if (isPassing(errnoOf(error))) {
           next();
         } else {
-          if (errnoOf(error) !== "ENODEV") this.log.error({ error }, "reading /dev/fuse failed: the mount ends");
+          this.ended(errnoOf(error));
           resolve();
         }
       };
       next();
     });
+  }
+
+  /** ENODEV: unmounted. ENOENT, only in the loop: the connection was aborted while a request was being read. */
+  private ended(errno: string): void {
+    if (errno !== "ENODEV" && errno !== "ENOENT") this.log.error({ errno }, "reading /dev/fuse failed: the mount ends");
   }
 
   /** ENOENT: the request was given up (abort). ENODEV: the connection has ended, as the readers learn as well. */
@@ -125,22 +152,6 @@ export class Device {
   private takeFrame(): Frame {
     return this.idle.pop() ?? frameOf(Buffer.allocUnsafeSlow(frameBytes));
   }
-}
-
-const poolThreadsDefault = 4;
-/** By all devices of this process. */
-let poolThreadsTaken = 0;
-
-/** At least one thread of the pool stays for everything else, two if the first wish allows it. */
-function readersPossible(wished: number, log: Log): number {
-  const pool = Number(process.env["UV_THREADPOOL_SIZE"] ?? poolThreadsDefault);
-  const readers = Math.max(1, Math.min(wished, pool - 2 - poolThreadsTaken));
-  if (poolThreadsTaken + readers >= pool) {
-    const advice = `set UV_THREADPOOL_SIZE to at least ${String(poolThreadsTaken + readers + 2)}`;
-    throw new FsError("EAGAIN", `the thread pool of this process is full of readers of /dev/fuse: ${advice}`);
-  }
-  if (readers < wished) log.warn({ wished, readers, pool }, "fewer readers of /dev/fuse: UV_THREADPOOL_SIZE is small");
-  return readers;
 }
 
 /** ENOENT: the request was given up while it was being read. */

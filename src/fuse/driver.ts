@@ -28,8 +28,8 @@ import { Session } from "./session.ts";
 import { frameOf } from "./wire.ts";
 
 export interface FuseMountOptions extends Partial<NegotiationOptions> {
-  /** Requests being read at the same time; each holds a thread of the libuv pool. */
-  readonly readers?: number;
+  /** Reads requests in the thread pool, as where the event loop cannot. */
+  readonly readsInPool?: boolean;
   /** Further options of mount(8). */
   readonly mountOptions?: readonly string[];
 }
@@ -47,7 +47,6 @@ export interface FuseMount {
   };
 }
 
-const readersDefault = 2;
 /** How long unanswered requests may take to give up before the filesystem is told to stop. */
 const giveUpMillis = 5_000;
 
@@ -62,7 +61,7 @@ export async function mountFuse(parts: {
   const { source, operations, clock, options = {} } = parts;
   const log = parts.log.child({ component: "fuse" });
   const mountPoint = await checkMountPoint(parts.mountPoint, clock);
-  const device = new Device(log, options.readers ?? readersDefault);
+  const device = new Device(log, { inPool: options.readsInPool ?? false });
   try {
     await mount({ mountPoint, source, fd: device.fd, options: options.mountOptions ?? [] });
   } catch (error) {

@@ -1,6 +1,6 @@
 /**
  * Serves the in-memory filesystem from a process of its own: `node --import=tsx memory-driver.ts MNT [OPTION=VALUE...]`.
- * Says "mounted" when it is, and on SIGTERM unmounts. Options: readers=N, debug=1, noflush=1, flush=FILE (writes FILE
+ * Says "mounted" when it is, and on SIGTERM unmounts. Options: pool=1 (reads in the thread pool), debug=1, noflush=1, flush=FILE (writes FILE
  * when stopped), statistics=1 (says at the end how many requests of each kind there were).
  */
 import { writeFileSync } from "node:fs";
@@ -33,7 +33,7 @@ const mount = await mountFuse({
   operations: filesystem,
   log,
   clock: systemClock,
-  options: { readers: Number(options.get("readers") ?? 2) },
+  options: { readsInPool: options.get("pool") === "1" },
 });
 process.on("SIGTERM", () => void mount.unmount());
 process.stdout.write("mounted\n");

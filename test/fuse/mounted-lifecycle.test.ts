@@ -8,7 +8,7 @@ import { FsError } from "../../src/base/errno.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { mountFuse } from "../../src/fuse/driver.ts";
 import { MemoryFilesystem } from "./memory-filesystem.ts";
-import { cannotMount, run, shell, start, until, withDriver, withMount } from "./mounted.ts";
+import { cannotMount, type Mounted, run, shell, start, until, withDriver, withMount } from "./mounted.ts";
 
 const mounted = cannotMount === undefined ? test.serial : test.skip;
 
@@ -173,23 +173,42 @@ function mountLine(mountinfo: string, path: string): string {
   return mountinfo.split("\n").find((line) => line.includes(` ${path} `)) ?? "";
 }
 
-mounted("a process whose thread pool would be full of readers is told how large it must be", async (t) => {
-  await withMount(new MemoryFilesystem(), async () => {
-    await withMount(new MemoryFilesystem(), async () => {
-      const error = await t.throwsAsync(
-        withMount(new MemoryFilesystem(), () => Promise.resolve()),
-        { instanceOf: FsError },
-      );
-      t.regex(error.message, /EAGAIN.*UV_THREADPOOL_SIZE to at least 6/);
-    });
-  });
-});
+const inPool = { readsInPool: true };
 
-mounted("a second mount of one process works beside the first, with fewer readers", async (t) => {
-  await withMount(new MemoryFilesystem(), async (first) => {
-    await withMount(new MemoryFilesystem(), async (second) => {
+mounted(
+  "without reads on the event loop: a pool that would be full of readers says how large it must be",
+  async (t) => {
+    await withMount(
+      new MemoryFilesystem(),
+      async () => {
+        await withMount(
+          new MemoryFilesystem(),
+          async () => {
+            const error = await t.throwsAsync(
+              withMount(new MemoryFilesystem(), () => Promise.resolve(), inPool),
+              { instanceOf: FsError },
+            );
+            t.regex(error.message, /EAGAIN.*UV_THREADPOOL_SIZE to at least 6/);
+          },
+          inPool,
+        );
+      },
+      inPool,
+    );
+  },
+);
+
+for (const options of [{}, inPool])
+  mounted(`a second mount of one process works beside the first ${JSON.stringify(options)}`, async (t) => {
+    const useBoth = async (first: Mounted): Promise<void> => {
       await shell("echo content > a", first.path);
-      t.is(await shell(`cp ${first.path}/a b; cat b`, second.path), "content");
-    });
+      await withMount(
+        new MemoryFilesystem(),
+        async (second) => {
+          t.is(await shell(`cp ${first.path}/a b; cat b`, second.path), "content");
+        },
+        options,
+      );
+    };
+    await withMount(new MemoryFilesystem(), useBoth, options);
   });
-});
