@@ -1,7 +1,8 @@
 /**
  * Random operations from seeds, each on a local directory and on the mount, compared at once; and the whole trees in
  * the middle and at the end:
- *   node --import=tsx test/differential/run.ts LOCAL MOUNT FIRST-LAST STEPS [REMOUNT-COMMAND-AS-JSON]
+ *   node --import=tsx test/differential/run.ts LOCAL MOUNT[,MOUNT] FIRST-LAST STEPS [REMOUNT-COMMANDS-AS-JSON]
+ * With two mounts of one cluster each step goes through one of them, so that whatever is stale in the other shows.
  * Prints one JSON line for each seed: { seed, steps, kinds, error }. For people: DFS_TRACE=1 prints each step,
  * DFS_TREES=1 compares the trees after each one (which changes what is cached when).
  */
@@ -35,8 +36,9 @@ const isComparingAlways = process.env["DFS_TREES"] !== undefined;
 function runSeed(seed: number, counts: Map<string, number>): string | null {
   const random = seededRandom(seed);
   const folder = `seed-${String(seed)}`;
-  const sides = [new Side("ext4", join(local, folder)), new Side("dfs", join(mount, folder))] as const;
-  const world = new World(random, sides[0]);
+  const roots = (places: string): string[] => places.split(",").map((place) => join(place, folder, deep));
+  const sides = [new Side("ext4", roots(local)), new Side("dfs", roots(mount))] as const;
+  const world = new World(random, sides[0], sides[1]);
   const history: string[] = [];
   const compare = (what: string, act: Act): string | undefined => {
     if (isTracing) console.error(what);
@@ -49,9 +51,12 @@ function runSeed(seed: number, counts: Map<string, number>): string | null {
     return [`${what}: ${found}`, ...history.slice(-1 - shownHistory, -1).map((line) => `    after ${line}`)].join("\n");
   };
   const compareAll = (label: string): string | undefined => {
-    const trees = sides.map((side) => treeOf(side, "")) as [Map<string, string>, Map<string, string>];
-    const found = treeDifference(...trees);
-    if (found !== undefined) return compare(`${label}: ${found}`, (side) => side.name);
+    const wanted = treeOf(sides[0], "");
+    for (const root of sides[1].roots) {
+      sides[1].root = root;
+      const found = treeDifference(wanted, treeOf(sides[1], ""));
+      if (found !== undefined) return compare(`${label}: ${found}`, (side) => side.name);
+    }
     for (const slot of sides[0].open.keys()) {
       const error = compare(`${label}: #${String(slot)} (${sides[0].open.get(slot)?.what ?? ""})`, (side) =>
         openFile(side, slot),
@@ -61,7 +66,8 @@ function runSeed(seed: number, counts: Map<string, number>): string | null {
     return undefined;
   };
   sys.umask(0);
-  for (const side of sides) prepare(side);
+  prepare(local, folder, sides[0]);
+  prepare(mount.split(",")[0] ?? "", folder, sides[1]);
   try {
     const steps = Number(stepText);
     const middle = Math.floor(steps / 2);
@@ -72,6 +78,7 @@ function runSeed(seed: number, counts: Map<string, number>): string | null {
         if (error !== undefined) return error;
       }
       const { name, choice } = choose(world);
+      sides[1].root = world.any(sides[1].roots);
       counts.set(name, (counts.get(name) ?? 0) + 1);
       const error =
         compare(`${label}: ${name} ${choice.args}`, choice.act) ?? (isComparingAlways ? compareAll(label) : undefined);
@@ -84,18 +91,17 @@ function runSeed(seed: number, counts: Map<string, number>): string | null {
   } finally {
     for (const side of sides) side.closeAll();
     sys.umask(0o022);
-    for (const side of [local, mount]) rmSync(join(side, folder), { recursive: true, force: true });
+    for (const side of [local, mount]) rmSync(join(side.split(",")[0] ?? "", folder), { recursive: true, force: true });
   }
 }
 
-function prepare(side: Side): void {
-  sys.mkdir(side.root, 0o755);
-  let path = side.root.toString();
+function prepare(place: string, folder: string, side: Side): void {
+  let path = join(place, folder);
+  sys.mkdir(path, 0o755);
   for (const part of deep.split("/")) {
     path = join(path, part);
     sys.mkdir(path, 0o777);
   }
-  side.root = Buffer.from(path);
   sys.mkdir(side.path("d1"), 0o777);
   sys.mkdir(side.path("d2"), 0o755);
   sys.mkdir(side.path("d1/s1"), 0o777);

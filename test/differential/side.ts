@@ -8,6 +8,8 @@ export interface OpenFile {
   readonly fd: number;
   /** How it was opened, for people. */
   readonly what: string;
+  /** Which of the side's roots it was opened through. */
+  readonly root: Buffer;
   /** A shared mapping of its first bytes, if there is one. */
   mapping?: { readonly bytes: number; readonly map: Mapping };
 }
@@ -15,27 +17,34 @@ export interface OpenFile {
 export class Side {
   readonly name: string;
   readonly open = new Map<number, OpenFile>();
+  /** The same directory, seen through each mount of the filesystem. */
+  readonly roots: readonly Buffer[];
+  /** Through which of them paths go now. */
   root: Buffer;
 
-  constructor(name: string, root: string) {
+  constructor(name: string, roots: readonly string[]) {
     this.name = name;
-    this.root = Buffer.from(root);
+    this.roots = roots.map((root) => Buffer.from(root));
+    this.root = this.roots[0] ?? Buffer.alloc(0);
   }
 
   /** The whole path of a relative one; names are latin1: one character a byte. */
-  path(relative: string): Buffer {
-    return Buffer.concat([this.root, Buffer.from(relative === "" ? "" : `/${relative}`, "latin1")]);
+  path(relative: string, root = this.root): Buffer {
+    return Buffer.concat([root, Buffer.from(relative === "" ? "" : `/${relative}`, "latin1")]);
   }
 
-  fd(slot: number): number {
+  file(slot: number): OpenFile {
     const file = this.open.get(slot);
     if (file === undefined) throw new Error(`slot ${String(slot)} is not open on ${this.name}`);
-    return file.fd;
+    return file;
+  }
+  fd(slot: number): number {
+    return this.file(slot).fd;
   }
 
-  put(slot: number, fd: number, what: string): void {
+  put(slot: number, fd: number, what: string, root = this.root): void {
     this.close(slot);
-    this.open.set(slot, { fd, what });
+    this.open.set(slot, { fd, what, root });
   }
 
   close(slot: number): void {

@@ -66,7 +66,10 @@ export const fileSteps: readonly Kind[] = [
     const what = `at #${String(dir)} ${JSON.stringify(name)} ${flagText(flags)}`;
     return {
       args: `#${String(slot)} ${what}`,
-      act: (side) => side.put(slot, sys.openat(side.fd(dir), Buffer.from(name, "latin1"), flags, mode), what),
+      act: (side) => {
+        const { fd, root } = side.file(dir);
+        side.put(slot, sys.openat(fd, Buffer.from(name, "latin1"), flags, mode), what, root);
+      },
     };
   }),
   kind("open a directory", 3, (w) => {
@@ -90,7 +93,13 @@ export const fileSteps: readonly Kind[] = [
     return {
       args: `#${String(slot)} ${JSON.stringify(path)}`,
       act: (side) =>
-        sys.linkat(AT.FDCWD, `/proc/self/fd/${String(side.fd(slot))}`, AT.FDCWD, side.path(path), AT.SYMLINK_FOLLOW),
+        sys.linkat(
+          AT.FDCWD,
+          `/proc/self/fd/${String(side.fd(slot))}`,
+          AT.FDCWD,
+          side.path(path, side.file(slot).root),
+          AT.SYMLINK_FOLLOW,
+        ),
     };
   }),
   kind("dup", 4, (w) => {
@@ -98,7 +107,7 @@ export const fileSteps: readonly Kind[] = [
     if (slot === undefined) return undefined;
     return {
       args: `#${String(slot)} #${String(to)}`,
-      act: (side) => side.put(to, sys.dup(side.fd(slot)), `dup of #${String(slot)}`),
+      act: (side) => side.put(to, sys.dup(side.fd(slot)), `dup of #${String(slot)}`, side.file(slot).root),
     };
   }),
   kind("close", 12, (w) => {

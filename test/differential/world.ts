@@ -49,10 +49,17 @@ export class World {
   readonly random: Random;
   /** The local side: to see what there is. */
   readonly local: Side;
+  private readonly remote: Side;
 
-  constructor(random: Random, local: Side) {
+  constructor(random: Random, local: Side, remote: Side) {
     this.random = random;
     this.local = local;
+    this.remote = remote;
+  }
+
+  /** The filesystem is looked at through more than one mount. */
+  get hasManyMounts(): boolean {
+    return this.remote.roots.length > 1;
   }
 
   below(bound: number): number {
@@ -111,6 +118,12 @@ export class World {
     const { mode, nlink } = sys.fstat(this.local.fd(slot));
     const isSpecial = ![0o100000, 0o040000].includes(mode & 0o170000);
     return isSpecial && nlink === 0 ? undefined : slot;
+  }
+  /** Two slots that may be the same, opened through one mount. */
+  twoSlots(): [number, number] | undefined {
+    const [one, other] = [this.slot(), this.slot()];
+    if (one === undefined || other === undefined) return undefined;
+    return this.remote.file(one).root === this.remote.file(other).root ? [one, other] : undefined;
   }
   anySlot(): number {
     return this.below(slots);
