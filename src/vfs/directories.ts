@@ -33,7 +33,7 @@ export function directoryOperations(core: Core): DirectoryOperations {
       const directory = handles.directory(handle);
       if ((directory.flags & openFlag.noAccessTime) === 0) core.accessTimes.read(directory.inode);
       const page = usablePage(core, directory, cookie, plus);
-      if (page !== undefined && give(core, directory, page, sink)) return;
+      if (page !== undefined && give(core, directory, page, plus, sink)) return;
       return readPages(core, request, directory, page, cookie, plus, sink);
     },
     releasedir(_request, _ino, handle) {
@@ -48,10 +48,14 @@ export function directoryOperations(core: Core): DirectoryOperations {
   };
 }
 
-/** The page at hand, if it is where the reader is and still true. */
+/**
+ * The page at hand, if it is where the reader is and still true. One with attributes serves READDIR too: the kernel asks
+ * for the end of a directory by that, after having got the entries by READDIRPLUS.
+ */
 function usablePage(core: Core, directory: OpenDirectory, cookie: number, plus: boolean): ListingPage | undefined {
   const page = directory.page;
-  if (page === undefined || page.cookie !== cookie || cookie < dotDotCookie || page.plus !== plus) return undefined;
+  if (page === undefined || page.cookie !== cookie || cookie < dotDotCookie) return undefined;
+  if (plus && !page.plus) return undefined;
   return core.coherence.trustsNames(directory.inode, page.since) ? page : undefined;
 }
 
@@ -81,7 +85,7 @@ async function readPages(
     skip = undefined;
     directory.page = page;
     if (cookie < dotDotCookie && after === cookie && !giveDots(inode, page, cookie, sink)) return;
-    if (give(core, directory, page, sink)) return;
+    if (give(core, directory, page, plus, sink)) return;
     after = page.cookie;
   }
 }
@@ -140,10 +144,13 @@ function giveDots(inode: Inode, page: ListingPage, cookie: number, sink: Directo
 }
 
 /** Offers what is left of a page; true when the reader has enough or everything. */
-function give(core: Core, directory: OpenDirectory, page: ListingPage, sink: DirectorySink): boolean {
+function give(core: Core, directory: OpenDirectory, page: ListingPage, plus: boolean, sink: DirectorySink): boolean {
   const trusted = core.coherence.trustsNames(directory.inode, page.since);
   for (let entry = page.entries[page.taken]; entry !== undefined; entry = page.entries[page.taken]) {
-    if (!giveEntry(core, page, entry, trusted, sink)) return true;
+    const done = plus
+      ? giveEntry(core, page, entry, trusted, sink)
+      : sink({ name: entry.name, ino: entry.ino, type: entry.type, cookie: entry.cookie });
+    if (!done) return true;
     page.taken++;
     page.cookie = entry.cookie;
   }

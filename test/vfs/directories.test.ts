@@ -78,6 +78,24 @@ test("a page at hand costs no message, a page per message otherwise", async (t) 
   t.is(server.count("readdir"), 3 + 1);
 });
 
+test("the end of a directory, asked for without attributes after READDIRPLUS, costs no message and counts no lookup", async (t) => {
+  const { operations, server, vfs } = await fakeMount();
+  for (let i = 0; i < 3; i++) {
+    const { ino } = server.put({ ino: (200 + i) as never });
+    server.entries.get(rootIno)?.set(name(`x${String(i)}`), ino);
+  }
+  const { handle } = await operations.opendir(from(), rootIno, 0);
+  const taken: DirectoryEntry[] = [];
+  await operations.readdir(from(), rootIno, handle, 0, true, (entry) => taken.length < 4 && taken.push(entry) > 0);
+  server.takeMethods();
+  const known = vfs.statistics.inodes;
+  const rest = await list(operations, handle, { cookie: taken.at(-1)?.cookie ?? 0 });
+  t.deepEqual(names(rest), ["x2"]);
+  t.is(rest[0]?.entry, undefined);
+  t.deepEqual(server.takeMethods(), []);
+  t.is(vfs.statistics.inodes, known);
+});
+
 test("READDIRPLUS counts a lookup for what was taken and for nothing else", async (t) => {
   const { operations, vfs, server } = await fakeMount();
   for (let i = 0; i < 4; i++) {
