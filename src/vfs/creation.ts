@@ -9,6 +9,7 @@ import { changingNames } from "./changing-names.ts";
 import { inodeOf, type Core } from "./core.ts";
 import type { Inode } from "./inode.ts";
 import { isAppending, openFlag } from "./open-flags.ts";
+import { seenAt } from "./places.ts";
 import { changedNothing } from "./refusals.ts";
 import { entryReply } from "./visible-attributes.ts";
 
@@ -37,6 +38,7 @@ export function creationOperations(core: Core): Pick<Operations, Creating> {
       const { attributes, directories } = await core.identity.as(request, call);
       told = directories;
       const inode = inodes.enter(attributes, since);
+      seenAt(core, inode, parent, name);
       if (coherence.validMillis(since) > 0) dentries.set(parent, name, inode.ino);
       else dentries.delete(parent, name);
       return { inode, since };

@@ -14,6 +14,7 @@ import type { OpenDirectory } from "./handles.ts";
 import type { Inode } from "./inode.ts";
 import { dotCookie, dotDotCookie, takenTwins, type ListedEntry, type ListingPage } from "./listing.ts";
 import { openFlag } from "./open-flags.ts";
+import { seenAt } from "./places.ts";
 import { letGo } from "./use.ts";
 import { entryReply } from "./visible-attributes.ts";
 
@@ -148,7 +149,7 @@ function give(core: Core, directory: OpenDirectory, page: ListingPage, plus: boo
   const trusted = core.coherence.trustsNames(directory.inode, page.since);
   for (let entry = page.entries[page.taken]; entry !== undefined; entry = page.entries[page.taken]) {
     const done = plus
-      ? giveEntry(core, page, entry, trusted, sink)
+      ? giveEntry(core, directory, page, entry, trusted, sink)
       : sink({ name: entry.name, ino: entry.ino, type: entry.type, cookie: entry.cookie });
     if (!done) return true;
     page.taken++;
@@ -157,7 +158,14 @@ function give(core: Core, directory: OpenDirectory, page: ListingPage, plus: boo
   return page.end;
 }
 
-function giveEntry(core: Core, page: ListingPage, listed: ListedEntry, trusted: boolean, sink: DirectorySink): boolean {
+function giveEntry(
+  core: Core,
+  directory: OpenDirectory,
+  page: ListingPage,
+  listed: ListedEntry,
+  trusted: boolean,
+  sink: DirectorySink,
+): boolean {
   const { name, ino, type, cookie, attributes } = listed;
   if (attributes === undefined) return sink({ name, ino, type, cookie });
   // A name changed while the page was on its way: the kernel may learn it from a lookup only.
@@ -168,5 +176,6 @@ function giveEntry(core: Core, page: ListingPage, listed: ListedEntry, trusted: 
     core.inodes.forget(ino, 1);
     return false;
   }
+  seenAt(core, inode, directory.inode.ino, name);
   return true;
 }

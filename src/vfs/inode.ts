@@ -26,6 +26,8 @@ export interface Inode {
   accessTimeSettled: boolean;
   /** Since when the kernel's pages of it are right; -1: it may not keep any from before. */
   pagesSince: number;
+  /** Directories: under which name the kernel has it (places.ts). */
+  place: { readonly parent: Ino; readonly name: Name } | undefined;
   /** Directories: when this client last changed a name in it. */
   namesChangedAt: number;
   /** Directories: how many names had to be asked for since the last listing ahead (list-ahead.ts). */
@@ -84,6 +86,7 @@ export function newInode(ino: Ino, directory: boolean): Inode {
     accessTime: undefined,
     accessTimeSettled: false,
     pagesSince: -1,
+    place: undefined,
     namesChangedAt: 0,
     lookupsMissed: 0,
     namesComing: undefined,

@@ -5,6 +5,7 @@ import type { AbsentEntry, Entry, Operations, RequestContext } from "../fuse/ope
 import { giveUp } from "../remote/give-up.ts";
 import { inodeOf, staleIfGone, type Core } from "./core.ts";
 import type { Inode } from "./inode.ts";
+import { seenAt } from "./places.ts";
 import { entryReply } from "./visible-attributes.ts";
 
 export function nameOperations(core: Core): Pick<Operations, "lookup" | "forget" | "readlink"> {
@@ -16,7 +17,9 @@ export function nameOperations(core: Core): Pick<Operations, "lookup" | "forget"
     const remember = name !== "." && name !== ".." && coherence.trustsNames(inodes.get(parent), since);
     if (remember) dentries.set(parent, name, attributes === null ? null : attributes.ino);
     if (attributes === null) return { absent: true, entryValidMillis: coherence.nameValidMillis(since) };
-    return entryReply(coherence, inodes.enter(attributes, since), since);
+    const inode = inodes.enter(attributes, since);
+    if (name !== "." && name !== "..") seenAt(core, inode, parent, name);
+    return entryReply(coherence, inode, since);
   };
 
   /** From memory; undefined: it has to be asked for. */
@@ -28,6 +31,7 @@ export function nameOperations(core: Core): Pick<Operations, "lookup" | "forget"
     if (inode === undefined || !coherence.trusts(inode)) return undefined;
     inode.recentlyUsed = true;
     inodes.lookedUp(inode);
+    seenAt(core, inode, parent, name);
     return entryReply(coherence, inode, coherence.moment);
   };
 

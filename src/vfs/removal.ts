@@ -13,6 +13,7 @@ import { renameFlags, type Operations, type RequestContext } from "../fuse/opera
 import { changingNames } from "./changing-names.ts";
 import { inodeOf, type Core } from "./core.ts";
 import { hold, type Inode } from "./inode.ts";
+import { movedTo } from "./places.ts";
 import { changedNothing } from "./refusals.ts";
 import { letGo, removed } from "./use.ts";
 
@@ -92,7 +93,7 @@ async function rename(core: Core, request: RequestContext, renaming: Renaming): 
       core.nameServer.change("rename", { caller, ...renaming, keep: victim.keep }, { signal: request.signal }),
     );
     told = reply.directories;
-    core.inodes.changed(reply.attributes, since);
+    movedTo(core.inodes.changed(reply.attributes, since), newParent, newName);
     if (coherence.validMillis(since) > 0) namesAfter(core, renaming, { source, target, moved: reply.attributes });
     else forgetNames(core, renaming);
     if ((flags & renameFlags.exchange) !== 0) markStale(core, target);
