@@ -1,10 +1,11 @@
 /**
  * The journal's writing end. Batches get consecutive indices; those that gather while one write is under way become the
- * next record. One O_DSYNC write makes a record durable.
+ * next record. One direct O_DSYNC write makes a record durable.
  *
  * Invariants: one write at a time, so that any record proves its predecessors durable; a record is never rewritten; after
  * the first error nothing is written or acknowledged any more.
  */
+import { alignedBuffer } from "../base/aligned-buffer.ts";
 import type { Disk } from "../base/disk.ts";
 import { FsError } from "../base/errno.ts";
 import type { Log } from "../base/log.ts";
@@ -55,7 +56,7 @@ export class Journal {
   #preparedAt = -1;
   /** Changes of the folder happen one after the other: all of them are about the spare. */
   #folderTurn: Promise<unknown> = nothing;
-  #buffer = Buffer.allocUnsafeSlow(64 * 1024);
+  #buffer = alignedBuffer(64 * 1024);
   #records = 0;
 
   /** @param end the newest durable position, the last thing in `current` or before it */
@@ -170,7 +171,7 @@ export class Journal {
   async #writeNext(): Promise<Position> {
     const batches = this.#pending.splice(0, this.#countOfNext());
     const length = batches.reduce((sum, batch) => sum + batch.bytes, headerBytes);
-    if (length > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(length)));
+    if (length > this.#buffer.length) this.#buffer = alignedBuffer(2 ** Math.ceil(Math.log2(length)));
     const written = this.#written;
     const crc = encodeRecord(this.#buffer, {
       epoch: this.#options.epoch,
@@ -180,13 +181,14 @@ export class Journal {
       batches: batches.map((batch) => batch.changes),
       length,
     });
-    if (this.#current.end + length > this.#current.capacity && this.#current.end > journalSlotBytes)
+    if (this.#current.end + slotAfter(length) > this.#current.capacity && this.#current.end > journalSlotBytes)
       await this.#rotate();
     const current = this.#current;
-    const record = this.#buffer.subarray(0, length);
-    placeRecord(record, current.seed, current.end);
-    await current.file.write([record], current.end);
-    current.end = slotAfter(current.end + length);
+    const slots = slotAfter(length);
+    this.#buffer.fill(0, length, slots);
+    placeRecord(this.#buffer, current.seed, current.end);
+    await current.file.write([this.#buffer.subarray(0, slots)], current.end);
+    current.end += slots;
     this.#records++;
     if (current.end * 2 > current.capacity) this.#prepare();
     return { epoch: this.#options.epoch, index: written.index + batches.length, crc };

@@ -66,7 +66,7 @@ async function openDespiteCrashes(
   for (;;) {
     try {
       const clock = new SimulatedClock();
-      const sizes = { journalFileBytes: 8192, overlayBytesMax: 20_000, snapshotJournalBytes: 30_000 };
+      const sizes = { journalFileBytes: 64 * 1024, overlayBytesMax: 20_000, snapshotJournalBytes: 240_000 };
       return { store: await open({ disk, clock, ...sizes, lmdbMapBytes: 64 * 1024 * 1024 }), disk };
     } catch (error) {
       if (!disk.isDead) throw error;

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import test from "ava";
 import { seededRandom } from "../../src/base/random.ts";
 import { openSystemDisk } from "../../src/base/system-disk.ts";
+import { journalSlotBytes, slotAfter } from "../../src/metadata-store/journal-files.ts";
 import { openMemoryStore, openMetadataStore, type Store } from "../../src/metadata-store/open.ts";
 import { FaultyDisk } from "../support/faulty-disk.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -17,7 +18,7 @@ async function filled(
   options: { snapshotAt?: number } = {},
 ): Promise<{ disk: FaultyDisk; content: [string, string][] }> {
   const disk = new FaultyDisk(seededRandom(7));
-  const store = await openMemoryStore({ ...smallOptions, disk, journalFileBytes: 8192, overlayBytesMax: 10_000 });
+  const store = await openMemoryStore({ ...smallOptions, disk, journalFileBytes: 64 * 1024, overlayBytesMax: 10_000 });
   for (let i = 0; i < 40; i++) {
     store.apply([[`i${String(i).padStart(3, "0")}`, Buffer.alloc(300, i)]]);
     await store.durable();
@@ -30,7 +31,7 @@ async function filled(
 }
 
 function reopen(disk: FaultyDisk): Promise<Store> {
-  return openMemoryStore({ ...smallOptions, disk, journalFileBytes: 8192, overlayBytesMax: 10_000 });
+  return openMemoryStore({ ...smallOptions, disk, journalFileBytes: 64 * 1024, overlayBytesMax: 10_000 });
 }
 
 async function journalFiles(disk: FaultyDisk): Promise<string[]> {
@@ -44,7 +45,7 @@ test("journal: a flipped bit anywhere in a record but the last is refused, namin
   const { disk, content } = await filled();
   const [first] = await journalFiles(disk);
   // Magic, format, length, epoch, first, durable, predecessor, checksums, body.
-  for (const offset of [512, 516, 520, 528, 536, 544, 552, 556, 560, 564, 580, 700]) {
+  for (const offset of [0, 4, 8, 16, 24, 32, 40, 44, 48, 52, 68, 188].map((at) => journalSlotBytes + at)) {
     const copy = disk.kill();
     copy.flip(first ?? "", offset);
     await t.throwsAsync(reopen(copy), { message: /journal\/.*batch 1 was durable and is damaged.*restore/ });
@@ -57,7 +58,7 @@ test("journal: a flipped bit anywhere in a record but the last is refused, namin
 test("journal: zeros between records may be anything", async (t) => {
   const { disk, content } = await filled();
   const [first] = await journalFiles(disk);
-  disk.flip(first ?? "", 512 + 480);
+  disk.flip(first ?? "", 2 * journalSlotBytes - 32);
   t.deepEqual(contentOf(await reopen(disk)), content);
 });
 
@@ -92,11 +93,11 @@ test("journal: a torn last record that nobody was told of is cut off", async (t)
   const { disk, content } = await filled();
   const last = (await journalFiles(disk)).at(-1) ?? "";
   const bytes = disk.bytesOf(last);
-  let end = 512;
+  let end = journalSlotBytes;
   while (bytes.readUInt32LE(end) === 0x52534644 && bytes.readUInt32LE(end + 8) > 0)
-    end += Math.ceil(bytes.readUInt32LE(end + 8) / 512) * 512;
+    end += slotAfter(bytes.readUInt32LE(end + 8));
   // The last record's own bit: it is the newest, and nothing later shows that it was durable.
-  disk.flip(last, end - 512 + 70);
+  disk.flip(last, end - journalSlotBytes + 70);
   const store = await reopen(disk);
   t.is(store.lastIndex, 39);
   t.deepEqual(contentOf(store), content.slice(0, 39));
@@ -104,7 +105,7 @@ test("journal: a torn last record that nobody was told of is cut off", async (t)
 
 test("journal: records of a recycled file's earlier life are never taken for valid", async (t) => {
   const disk = new FaultyDisk(seededRandom(3));
-  const store = await openMemoryStore({ ...smallOptions, disk, journalFileBytes: 8192, overlayBytesMax: 4_000 });
+  const store = await openMemoryStore({ ...smallOptions, disk, journalFileBytes: 64 * 1024, overlayBytesMax: 4_000 });
   for (let i = 0; i < 200; i++) {
     store.apply([["ia", Buffer.alloc(200, i)]]);
     await store.durable();
@@ -141,7 +142,7 @@ test("snapshot: a flipped bit anywhere is refused when the journal alone does no
 for (const operation of ["write", "sync", "rename", "syncFolder"] as const) {
   test(`an error of ${operation} fails the store: nothing more is acknowledged`, async (t) => {
     const disk = new FaultyDisk(seededRandom(1));
-    const store = await openMemoryStore({ ...smallOptions, disk, journalFileBytes: 4096 });
+    const store = await openMemoryStore({ ...smallOptions, disk, journalFileBytes: 32 * 1024 });
     // The first error may be met while the next file is prepared, which is tried again.
     disk.fail(operation, "EIO");
     disk.fail(operation, "EIO");
@@ -163,7 +164,7 @@ for (const operation of ["write", "sync", "rename", "syncFolder"] as const) {
 
 test("a full disk fails the store before anything is acknowledged that is not there", async (t) => {
   const disk = new FaultyDisk(seededRandom(1));
-  const store = await openMemoryStore({ ...smallOptions, disk, journalFileBytes: 8192 });
+  const store = await openMemoryStore({ ...smallOptions, disk, journalFileBytes: 64 * 1024 });
   disk.capacity = 20_000;
   let acknowledged = 0;
   await t.throwsAsync(async () => {

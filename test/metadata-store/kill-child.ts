@@ -8,7 +8,7 @@ const root = process.argv[2] ?? "";
 const store = await openMetadataStore({
   disk: await openSystemDisk(root),
   clock: systemClock,
-  journalFileBytes: 256 * 1024,
+  journalFileBytes: 1024 * 1024,
   overlayBytesMax: 256 * 1024,
   snapshotJournalBytes: 1024 * 1024,
   lmdbMapBytes: 256 * 1024 * 1024,

@@ -20,7 +20,7 @@ test("what a killed process said to be durable is there, and each batch as a who
     const store = await openMetadataStore({
       disk: await openSystemDisk(root),
       clock: systemClock,
-      journalFileBytes: 256 * 1024,
+      journalFileBytes: 1024 * 1024,
       lmdbMapBytes: 256 * 1024 * 1024,
     });
     const { lastIndex } = store;
