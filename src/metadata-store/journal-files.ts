@@ -6,7 +6,7 @@
  *
  *   header, little endian
  *      0  magic "DFSJ"   :4
- *      4  format 1       :2
+ *      4  format 2       :2   1 had records at multiples of 512, and was never released
  *      6  zero           :2
  *      8  sequence       :8   never used twice
  *     16  epoch          :8   of the name server that made the file
@@ -26,7 +26,7 @@ export const journalSlotBytes = 4096;
 const fileHeaderBytes = 512;
 const sparePath = `${journalFolder}/spare`;
 const magic = 0x4a534644;
-const format = 1;
+const format = 2;
 
 export interface FileHeader {
   readonly sequence: number;
@@ -71,8 +71,13 @@ export function decodeFileHeader(bytes: Buffer): { header: FileHeader; seed: num
   if (bytes.length < fileHeaderBytes || bytes.readUInt32LE(0) !== magic) return undefined;
   const seed = checksum(bytes.subarray(0, 508));
   if (bytes.readUInt32LE(508) !== seed) return undefined;
-  if (bytes.readUInt16LE(4) !== format) {
-    throw new FsError("EIO", `the journal has format ${String(bytes.readUInt16LE(4))}: start a newer version`);
+  const found = bytes.readUInt16LE(4);
+  if (found !== format) {
+    const advice = found > format ? "start a newer version" : "start the version that wrote it";
+    throw new FsError(
+      "EIO",
+      `the journal has format ${String(found)}, this version reads ${String(format)}: ${advice}`,
+    );
   }
   const header = {
     sequence: readU64(bytes, 8),

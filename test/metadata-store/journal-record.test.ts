@@ -1,4 +1,5 @@
 import test from "ava";
+import { checksum } from "../../src/base/checksum.ts";
 import { decodeFileHeader, encodeFileHeader } from "../../src/metadata-store/journal-files.ts";
 import {
   batchBytes,
@@ -98,9 +99,13 @@ test("a file header comes back as it was, and fails with any bit flipped", (t) =
   }
 });
 
-test("a journal of a newer format is refused, not taken for damage", (t) => {
-  const { bytes } = encodeFileHeader({ sequence: 1, epoch: 1, first: 1, predecessor: 0 });
-  bytes.writeUInt16LE(2, 4);
-  const { bytes: sealed } = { bytes };
-  t.is(decodeFileHeader(sealed), undefined);
-});
+for (const [other, advice] of [
+  [1, "start the version that wrote it"],
+  [3, "start a newer version"],
+] as const)
+  test(`a journal of format ${String(other)} is refused by name, not taken for damage`, (t) => {
+    const { bytes } = encodeFileHeader({ sequence: 1, epoch: 1, first: 1, predecessor: 0 });
+    bytes.writeUInt16LE(other, 4);
+    bytes.writeUInt32LE(checksum(bytes.subarray(0, 508)), 508);
+    t.throws(() => decodeFileHeader(bytes), { message: new RegExp(`format ${String(other)}.*${advice}`) });
+  });
