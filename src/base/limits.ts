@@ -62,6 +62,17 @@ export const limits = {
   /** Lock ranges that one session may hold, and requests for which it may wait. */
   locksPerSessionMax: 65_536,
   lockWaitersPerSessionMax: 512,
+  /** Inodes that one session may cache, and that it may have open. */
+  leasesPerSessionMax: 131_072,
+  openInodesPerSessionMax: 262_144,
+  /** Requests of one session that wait for leases, and the inodes that one request needs. */
+  leaseWaitersPerSessionMax: 1_024,
+  leaseWantsMax: 16,
+  /** Parts of an inode that one recall names; beyond it everything is recalled. */
+  recallScopesMax: 16,
+  /** A session that leaves a recall without acknowledgement or progress of a flush for so long ends, and in any case after the longer time. */
+  recallMillis: 10_000,
+  recallMillisMax: 120_000,
   /** Inodes about which one session has still to be asked; beyond it the orphan table is searched again. */
   orphanQuestionsMax: 8_192,
   /** Placement groups of a cluster: the map of all of them is one message. */

@@ -1,0 +1,228 @@
+/**
+ * The lease table's memory: inodes with their holders and queues, sessions with their leases and requests.
+ *
+ * Invariants: a holder with level "exclusive" is the only one of its inode whose level is not "none"; a holder that has
+ * neither a level, nor the inode open, nor a recall under way is not there, nor is an inode or a session without
+ * anything; a queue is in the order of `rank`, which is the order of arrival but for requests that had to go first.
+ */
+import type { Ino, SessionId } from "../../base/ids.ts";
+import type { LeaseLevel, LeaseRecall } from "../../protocol/leases.ts";
+import type { BackOff } from "./back-off.ts";
+import type { LeaseRequest, Want } from "./types.ts";
+
+export interface Waiter extends LeaseRequest<unknown> {
+  wants: readonly Want[];
+  state: "waiting" | "ready" | "gone";
+  rank: number;
+  /** It changes nothing. */
+  readonly reading: boolean;
+}
+
+export interface RecallUnderWay {
+  readonly recall: LeaseRecall;
+  readonly sentAt: number;
+  /** Somebody waits for it; else it only makes room. */
+  awaited: boolean;
+}
+
+export interface Holder {
+  readonly session: SessionId;
+  readonly inode: InodeLeases;
+  level: LeaseLevel;
+  /** The number of the last grant of `level`. */
+  number: number;
+  open: "reading" | "writing" | undefined;
+  openNumber: number;
+  recall: RecallUnderWay | undefined;
+  /** Waiting changes for which this holder has dropped what they touch, and was granted nothing since. */
+  readonly clearedFor: Set<Waiter>;
+}
+
+export interface InodeLeases {
+  readonly ino: Ino;
+  readonly holders: Map<SessionId, Holder>;
+  readonly queue: Waiter[];
+  backOff: BackOff | undefined;
+}
+
+export interface SessionLeases {
+  readonly id: SessionId;
+  readonly holders: Map<Ino, Holder>;
+  /** Cached and not open, so that they may be trimmed: those that the kernel forgot, and the others, least recently granted first. */
+  readonly forgotten: Set<Holder>;
+  readonly recent: Set<Holder>;
+  /** Holders with a level, and with the inode open. */
+  cached: number;
+  open: number;
+  readonly waiters: Set<Waiter>;
+  /** With recalls under way, the oldest first. */
+  readonly recalled: Set<Holder>;
+  /** The last sign of progress with them. */
+  heardAt: number;
+  /** How many of its recalls are awaited: while there are any, its reading requests wait for nobody's turn. */
+  awaited: number;
+  /** It has said that it is blocked, and still has recalls under way. */
+  blocked: boolean;
+}
+
+export interface LeaseState {
+  readonly inodes: Map<Ino, InodeLeases>;
+  readonly sessions: Map<SessionId, SessionLeases>;
+  /** Inodes with a back-off, least recently recalled first. */
+  readonly bouncing: Set<InodeLeases>;
+  /** Sessions with recalls under way. */
+  readonly recalled: Set<SessionLeases>;
+  lastNumber: number;
+  lastRank: number;
+  /** The rank of the last request that had to go first. */
+  firstRank: number;
+}
+
+export function createState(): LeaseState {
+  return {
+    inodes: new Map(),
+    sessions: new Map(),
+    bouncing: new Set(),
+    recalled: new Set(),
+    lastNumber: 0,
+    lastRank: 0,
+    firstRank: 0,
+  };
+}
+
+export function inodeOf(state: LeaseState, ino: Ino): InodeLeases {
+  let found = state.inodes.get(ino);
+  if (found === undefined) {
+    state.inodes.set(ino, (found = { ino, holders: new Map(), queue: [], backOff: undefined }));
+  }
+  return found;
+}
+
+export function sessionOf(state: LeaseState, id: SessionId): SessionLeases {
+  let found = state.sessions.get(id);
+  if (found === undefined) {
+    found = {
+      id,
+      holders: new Map(),
+      forgotten: new Set(),
+      recent: new Set(),
+      cached: 0,
+      open: 0,
+      waiters: new Set(),
+      recalled: new Set(),
+      heardAt: -Infinity,
+      awaited: 0,
+      blocked: false,
+    };
+    state.sessions.set(id, found);
+  }
+  return found;
+}
+
+export function holderOf(state: LeaseState, session: SessionId, inode: InodeLeases): Holder {
+  let found = inode.holders.get(session);
+  if (found === undefined) {
+    found = {
+      session,
+      inode,
+      level: "none",
+      number: 0,
+      open: undefined,
+      openNumber: 0,
+      recall: undefined,
+      clearedFor: new Set(),
+    };
+    inode.holders.set(session, found);
+    sessionOf(state, session).holders.set(inode.ino, found);
+  }
+  return found;
+}
+
+export function findHolder(state: LeaseState, session: SessionId, ino: Ino): Holder | undefined {
+  return state.sessions.get(session)?.holders.get(ino);
+}
+
+/** Sets what a session has; the one place where counts and the order of trimming are kept. */
+export function hold(
+  state: LeaseState,
+  holder: Holder,
+  has: { level?: LeaseLevel; open?: "reading" | "writing" | undefined },
+): void {
+  const session = sessionOf(state, holder.session);
+  session.forgotten.delete(holder);
+  session.recent.delete(holder);
+  session.cached -= holder.level === "none" ? 0 : 1;
+  session.open -= holder.open === undefined ? 0 : 1;
+  if (has.level !== undefined) holder.level = has.level;
+  if ("open" in has) holder.open = has.open;
+  session.cached += holder.level === "none" ? 0 : 1;
+  session.open += holder.open === undefined ? 0 : 1;
+  if (holder.level !== "none" && holder.open === undefined) session.recent.add(holder);
+}
+
+export function beginRecall(state: LeaseState, holder: Holder, underWay: RecallUnderWay): void {
+  const session = sessionOf(state, holder.session);
+  holder.recall = underWay;
+  session.forgotten.delete(holder);
+  session.recent.delete(holder);
+  session.recalled.add(holder);
+  state.recalled.add(session);
+  if (underWay.awaited) session.awaited++;
+}
+
+export function endRecall(state: LeaseState, holder: Holder): void {
+  if (holder.recall === undefined) return;
+  const session = sessionOf(state, holder.session);
+  if (holder.recall.awaited) session.awaited--;
+  holder.recall = undefined;
+  session.recalled.delete(holder);
+  if (session.recalled.size > 0) return;
+  state.recalled.delete(session);
+  session.blocked = false;
+}
+
+/** Puts a request into the queues of all its inodes at once, by rank. */
+export function enqueue(state: LeaseState, waiter: Waiter): void {
+  sessionOf(state, waiter.session).waiters.add(waiter);
+  for (const { ino } of waiter.wants) {
+    const { queue } = inodeOf(state, ino);
+    let at = queue.length;
+    while (at > 0 && (queue[at - 1]?.rank ?? 0) > waiter.rank) at--;
+    queue.splice(at, 0, waiter);
+  }
+}
+
+/** Takes a request out of its queues, and returns their inodes. */
+export function leaveQueues(state: LeaseState, waiter: Waiter): InodeLeases[] {
+  return waiter.wants.map(({ ino }) => {
+    const inode = inodeOf(state, ino);
+    inode.queue.splice(inode.queue.indexOf(waiter), 1);
+    return inode;
+  });
+}
+
+/** Takes a request out of everything, and returns the inodes that it wanted. */
+export function dequeue(state: LeaseState, waiter: Waiter): InodeLeases[] {
+  const inodes = leaveQueues(state, waiter);
+  for (const inode of inodes) for (const holder of inode.holders.values()) holder.clearedFor.delete(waiter);
+  sessionOf(state, waiter.session).waiters.delete(waiter);
+  return inodes;
+}
+
+/** Forgets what says nothing. */
+export function tidyHolder(state: LeaseState, holder: Holder): void {
+  if (holder.level !== "none" || holder.open !== undefined || holder.recall !== undefined) return;
+  holder.inode.holders.delete(holder.session);
+  const session = sessionOf(state, holder.session);
+  session.holders.delete(holder.inode.ino);
+  tidySession(state, session);
+}
+
+export function tidySession(state: LeaseState, session: SessionLeases): void {
+  if (session.holders.size === 0 && session.waiters.size === 0) state.sessions.delete(session.id);
+}
+
+export function tidyInode(state: LeaseState, inode: InodeLeases): void {
+  if (inode.holders.size > 0 || inode.queue.length > 0 || inode.backOff !== undefined) return;
+  state.inodes.delete(inode.ino);
+}
