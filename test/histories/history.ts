@@ -21,7 +21,9 @@ export type LogAction =
 
 /** `link` gives a name to an inode that has another one outside of the directory, which nobody touches. */
 export type NameAction =
-  | { readonly type: "create" | "lookup" | "unlink"; readonly directory: string; readonly name: string }
+  | { readonly type: "create"; readonly directory: string; readonly name: string }
+  | { readonly type: "lookup"; readonly directory: string; readonly name: string }
+  | { readonly type: "unlink"; readonly directory: string; readonly name: string }
   | { readonly type: "link"; readonly directory: string; readonly name: string; readonly inode: number }
   | { readonly type: "rename"; readonly directory: string; readonly from: string; readonly to: string };
 export interface ListAction {

@@ -51,15 +51,17 @@ export function startDfs(args: readonly string[], environment: Record<string, st
   });
 }
 
-/** Mounts the cluster once more, elsewhere. */
+/** Mounts the cluster once more, elsewhere. Each one has its own name. */
 export class SecondMount {
   readonly mnt: string;
   private readonly cluster: Cluster;
+  private readonly name: string;
 
-  constructor(cluster: Cluster) {
+  constructor(cluster: Cluster, name = "second") {
     this.cluster = cluster;
+    this.name = name;
     // Beside the cluster's folder, not in it: that is removed with all it holds.
-    this.mnt = `${dirname(cluster.dir)}-second`;
+    this.mnt = `${dirname(cluster.dir)}-${name}`;
     mkdirSync(this.mnt);
   }
 
@@ -68,16 +70,16 @@ export class SecondMount {
   }
   /** Of its process. */
   get logFile(): string {
-    return `${this.cluster.dir}/second.log`;
+    return `${this.cluster.dir}/${this.name}.log`;
   }
 
   async mount(...options: string[]): Promise<void> {
     const { status, output } = await startDfs(["mount", ...options, "--log", this.logFile, this.address, this.mnt]);
-    if (status !== 0) throw new Error(`mounting a second time: ${output}`);
+    if (status !== 0) throw new Error(`mounting once more: ${output}`);
   }
   async umount(): Promise<void> {
     const { status, output } = await startDfs(["umount", this.mnt]);
-    if (status !== 0) throw new Error(`unmounting the second mount: ${output}`);
+    if (status !== 0) throw new Error(`unmounting ${this.mnt}: ${output}`);
   }
   /** Whatever state it is in. */
   async remove(): Promise<void> {
