@@ -1,5 +1,6 @@
 /** Steps that look at and change attributes, extended attributes and ACLs. */
 import { AT, sys } from "../conformance/libc.ts";
+import { descriptorToChange } from "./exempt.ts";
 import { shown, timeOf, xattrsOf } from "./look.ts";
 import { kind, octal, type Kind, type World } from "./world.ts";
 
@@ -102,7 +103,7 @@ export const attributeSteps: readonly Kind[] = [
   kind("fchmod", 3, (w) => {
     const [slot, mode] = [w.changeableSlot(), w.mode()];
     if (slot === undefined) return undefined;
-    return { args: `#${String(slot)} ${octal(mode)}`, act: (side) => sys.fchmod(side.fd(slot), mode) };
+    return { args: `#${String(slot)} ${octal(mode)}`, act: (side) => sys.fchmod(descriptorToChange(side, slot), mode) };
   }),
   kind("chown", 5, (w) => {
     const [path, { uid, gid }] = [w.existing(), w.owner()];
@@ -123,7 +124,7 @@ export const attributeSteps: readonly Kind[] = [
     if (slot === undefined) return undefined;
     return {
       args: `#${String(slot)} ${String(uid)}:${String(gid)}`,
-      act: (side) => sys.fchown(side.fd(slot), uid, gid),
+      act: (side) => sys.fchown(descriptorToChange(side, slot), uid, gid),
     };
   }),
   // By root only: of others FUSE tells too little to refuse it as ext4 does (see SEMANTICS.md).
@@ -145,7 +146,7 @@ export const attributeSteps: readonly Kind[] = [
     return {
       args: `#${String(slot)} ${String(atime)} ${String(mtime)}`,
       act: (side) => {
-        sys.futimens(side.fd(slot), [atime, mtime]);
+        sys.futimens(descriptorToChange(side, slot), [atime, mtime]);
         return shown(sys.fstat(side.fd(slot)));
       },
     };
@@ -172,7 +173,7 @@ export const attributeSteps: readonly Kind[] = [
     if (slot === undefined) return undefined;
     return {
       args: `#${String(slot)} ${name} ${String(value.length)}`,
-      act: (side) => sys.fsetxattr(side.fd(slot), Buffer.from(name, "latin1"), value),
+      act: (side) => sys.fsetxattr(descriptorToChange(side, slot), Buffer.from(name, "latin1"), value),
     };
   }),
   onPath("listxattr and their values", 5, (path, isLink) => xattrsOf(path, isLink)),

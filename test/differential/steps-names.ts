@@ -1,5 +1,6 @@
 /** Steps that change and look at names. */
 import { AT, Directory, O, RENAME, sys } from "../conformance/libc.ts";
+import { renaming } from "./exempt.ts";
 import { listing } from "./look.ts";
 import { kind, octal, type Kind } from "./world.ts";
 
@@ -7,19 +8,16 @@ const [typeFifo, typeDevice, typeFile, typeSocket] = [0o010000, 0o020000, 0o1000
 /** major 1, minor 3: /dev/null */
 const nullDevice = (1 << 8) | 3;
 
-function twoPaths(name: string, weight: number, run: (from: Buffer, to: Buffer) => void, rootOnly = false): Kind {
-  return kind(
-    name,
-    weight,
-    (w) => {
-      const [from, to] = [w.existing(), w.path()];
-      return {
-        args: `${JSON.stringify(from)} ${JSON.stringify(to)}`,
-        act: (side) => run(side.path(from), side.path(to)),
-      };
-    },
-    { rootOnly },
-  );
+type TwoPaths = (from: Buffer, to: Buffer) => void;
+
+function twoPaths(name: string, weight: number, run: TwoPaths): Kind {
+  return kind(name, weight, (w) => {
+    const [from, to] = [w.existing(), w.path()];
+    return {
+      args: `${JSON.stringify(from)} ${JSON.stringify(to)}`,
+      act: (side) => renaming(side, from, to, run),
+    };
+  });
 }
 
 function onePath(name: string, weight: number, run: (path: Buffer) => unknown): Kind {

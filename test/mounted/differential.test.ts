@@ -2,14 +2,12 @@
  * Random operations from seeds, each done on a local directory and on the mount: every result, every errno and the whole
  * trees are equal. DFS_SEEDS=301-400 runs others than those that always run, DFS_STEPS=1000 longer ones.
  */
-import { spawn } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import test from "ava";
+import { runSeeds } from "../differential/run-seeds.ts";
 import { startCluster, type Cluster } from "../support/cluster.ts";
 
-const runner = fileURLToPath(new URL("../differential/run.ts", import.meta.url));
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 /** On the disk of the temporary folder: tmpfs knows fewer calls than ext4. */
 const local = mkdtempSync("/var/tmp/dfs-differential-");
@@ -17,14 +15,6 @@ const steps = process.env["DFS_STEPS"] ?? "250";
 const [first = 1, last = 200] = (process.env["DFS_SEEDS"] ?? "1-200").split("-").map(Number);
 const seedsPerTest = 20;
 const secondsPerTest = 120;
-/** Far more than a step takes under any load; what hangs for so long hangs for ever. */
-const silentMillis = 60_000;
-
-interface SeedResult {
-  readonly seed: number;
-  readonly kinds: Record<string, number>;
-  readonly error: string | null;
-}
 
 let cluster: Cluster;
 const kindsDone = new Set<string>();
@@ -40,39 +30,20 @@ test.after.always(() => {
   rmSync(local, { recursive: true, force: true });
 });
 
-function runSeeds(from: number, to: number): Promise<SeedResult[]> {
+function remounting(): string[][] {
   const { mnt, dir, port } = cluster;
-  const remount = [
+  return [
     [process.execPath, main, "umount", mnt],
     [process.execPath, main, "cluster", "up", "--dir", dir, "--mount", mnt, "--port", String(port)],
   ];
-  const args = [runner, local, mnt, `${String(from)}-${String(to)}`, steps, JSON.stringify(remount)];
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [`--import=${import.meta.resolve("tsx")}`, ...args], {
-      stdio: ["ignore", "pipe", "inherit"],
-      cwd: "/",
-    });
-    const results: SeedResult[] = [];
-    const timer = setTimeout(() => child.kill("SIGKILL"), silentMillis);
-    createInterface({ input: child.stdout }).on("line", (line) => {
-      timer.refresh();
-      results.push(JSON.parse(line) as SeedResult);
-    });
-    child.on("error", reject);
-    child.on("close", (code, signal) => {
-      clearTimeout(timer);
-      const next = from + results.length;
-      if (code === 0) resolve(results);
-      else reject(new Error(`seed ${String(next)}: the runner ended with ${String(code ?? signal)}`));
-    });
-  });
 }
 
 for (let from = first; from <= last; from += seedsPerTest) {
   const to = Math.min(last, from + seedsPerTest - 1);
   test.serial(`the mount does what ext4 does, seeds ${String(from)} to ${String(to)}`, async (t) => {
     t.timeout(Math.max(secondsPerTest, Number(steps)) * 1000);
-    const results = await runSeeds(from, to);
+    const mounts = [cluster.mnt];
+    const results = await runSeeds({ local, mounts, first: from, last: to, steps, remount: remounting() });
     for (const { kinds } of results) for (const kind of Object.keys(kinds)) kindsDone.add(kind);
     t.is(results.length, to - from + 1);
     const errors = results.flatMap(({ error }) => (error === null ? [] : [error]));
