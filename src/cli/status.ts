@@ -2,7 +2,8 @@
 import { stripVTControlCharacters } from "node:util";
 import colors from "picocolors";
 import { silentLog } from "../base/log.ts";
-import { nameServerMethods, type StatusReply } from "../protocol/name-server.ts";
+import { nameServerMethods } from "../protocol/name-server.ts";
+import { type StatusReply } from "../protocol/status.ts";
 import { connectPeer } from "../rpc/open.ts";
 import type { Address } from "../rpc/types.ts";
 import { CommandFailure } from "./failure.ts";

@@ -1,7 +1,7 @@
 /** The state of everything in words and numbers, for operators. */
 import { countOfInodes, Transaction } from "./namespace/index.ts";
 import type { MetadataStore } from "../metadata-store/types.ts";
-import type { StatusReply } from "../protocol/name-server.ts";
+import type { StatusReply } from "../protocol/status.ts";
 import type { Allocation } from "./allocation.ts";
 import type { Capacity } from "./capacity.ts";
 import type { ClusterMaps } from "./cluster-map.ts";

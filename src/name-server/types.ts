@@ -6,14 +6,10 @@ import type { ClusterId, SessionId } from "../base/ids.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import type { MetadataStore } from "../metadata-store/types.ts";
-import {
-  clientMethods,
-  storageNodeMethods,
-  type ClientMethods,
-  type NameServerMethods,
-  type StatusReply,
-  type StorageNodeMethods,
-} from "../protocol/name-server.ts";
+import { clientMethods, type ClientMethods } from "../protocol/client.ts";
+import { type NameServerMethods } from "../protocol/name-server.ts";
+import { type StatusReply } from "../protocol/status.ts";
+import { storageNodeMethods, type StorageNodeMethods } from "../protocol/storage-node.ts";
 import type { Handlers, Peer } from "../rpc/types.ts";
 
 /** What the other end of a connection to the name server may answer: a client's methods or a storage node's. */

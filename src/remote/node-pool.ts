@@ -9,7 +9,7 @@ import type { Clock, Timer } from "../base/clock.ts";
 import { FsError } from "../base/errno.ts";
 import type { NodeId } from "../base/ids.ts";
 import type { Log } from "../base/log.ts";
-import type { StorageNodeMethods } from "../protocol/name-server.ts";
+import type { StorageNodeMethods } from "../protocol/storage-node.ts";
 import type { ClusterMap, ClusterNode } from "../protocol/types.ts";
 import type { Answer, CallOptions, ReplyOf, RequestOf } from "../rpc/types.ts";
 import { connectInTime, type Connect, type NoMethods } from "./connect.ts";

@@ -9,7 +9,7 @@ import { errnoOf, FsError } from "../base/errno.ts";
 import type { NodeId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
-import type { StorageNodeMethods } from "../protocol/name-server.ts";
+import type { StorageNodeMethods } from "../protocol/storage-node.ts";
 import type { Address, Answer, CallOptions, Peer, ReplyOf, RequestOf } from "../rpc/types.ts";
 import { addressName, isConnectionError } from "./connect.ts";
 

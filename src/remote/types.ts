@@ -3,7 +3,8 @@
  * resending, replicas, checksums and placement.
  */
 import type { BlockId, ClusterId, Ino, SessionId } from "../base/ids.ts";
-import type { NameServerMethods, ClientMethods } from "../protocol/name-server.ts";
+import type { ClientMethods } from "../protocol/client.ts";
+import type { NameServerMethods } from "../protocol/name-server.ts";
 import type { ClusterMap, Lock } from "../protocol/types.ts";
 import type { Handlers, Payload, RequestOf, ReplyOf } from "../rpc/types.ts";
 

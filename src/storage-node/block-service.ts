@@ -12,7 +12,7 @@ import { blockName } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import type { NodeIdentity } from "../block-store/identity.ts";
 import type { BlockStore } from "../block-store/types.ts";
-import type { StorageNodeMethods } from "../protocol/name-server.ts";
+import type { StorageNodeMethods } from "../protocol/storage-node.ts";
 import { WithPayload, type Handlers, type MethodTable, type ReplyOf, type RequestOf } from "../rpc/types.ts";
 import { ByteBudget } from "./byte-budget.ts";
 import type { Neighbours } from "./neighbours.ts";

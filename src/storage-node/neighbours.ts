@@ -5,7 +5,7 @@
 import { errnoOf, FsError } from "../base/errno.ts";
 import type { NodeId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
-import type { StorageNodeMethods } from "../protocol/name-server.ts";
+import type { StorageNodeMethods } from "../protocol/storage-node.ts";
 import type { Address, Payload, Peer, RequestOf } from "../rpc/types.ts";
 
 export type NodePeer = Peer<StorageNodeMethods>;

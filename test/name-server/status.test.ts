@@ -1,5 +1,5 @@
 import test from "ava";
-import type { StatusReply } from "../../src/protocol/name-server.ts";
+import type { StatusReply } from "../../src/protocol/status.ts";
 import { TestClient, TestCluster, TestNode } from "./support.ts";
 
 test("the status of a healthy cluster shows nodes, capacity, groups, sessions, and no warnings", async (t) => {

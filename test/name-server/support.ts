@@ -6,14 +6,9 @@ import { nameFromText } from "../../src/base/name.ts";
 import { openMemoryStore, type Store } from "../../src/metadata-store/open.ts";
 import { createNameServer } from "../../src/name-server/name-server.ts";
 import { peerMethods, type NameServer, type NameServerOptions } from "../../src/name-server/types.ts";
-import {
-  clientMethods,
-  nameServerMethods,
-  storageNodeMethods,
-  type ClientMethods,
-  type NameServerMethods,
-  type StorageNodeMethods,
-} from "../../src/protocol/name-server.ts";
+import { clientMethods, type ClientMethods } from "../../src/protocol/client.ts";
+import { nameServerMethods, type NameServerMethods } from "../../src/protocol/name-server.ts";
+import { storageNodeMethods, type StorageNodeMethods } from "../../src/protocol/storage-node.ts";
 import { createMemoryNetwork, type MemoryNetwork } from "../../src/rpc/memory-transport.ts";
 import { connectPeer, serve, type Surroundings } from "../../src/rpc/open.ts";
 import type {

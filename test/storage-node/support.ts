@@ -7,7 +7,8 @@ import { openIdentity, type NodeIdentity } from "../../src/block-store/identity.
 import { memoryBackend } from "../../src/block-store/memory-backend.ts";
 import type { IndexBackendFactory } from "../../src/block-store/index-backend.ts";
 import type { BlockStore } from "../../src/block-store/types.ts";
-import { nameServerMethods, storageNodeMethods, type StorageNodeMethods } from "../../src/protocol/name-server.ts";
+import { nameServerMethods } from "../../src/protocol/name-server.ts";
+import { storageNodeMethods, type StorageNodeMethods } from "../../src/protocol/storage-node.ts";
 import { createMemoryNetwork, type MemoryNetwork } from "../../src/rpc/memory-transport.ts";
 import { connectPeer, serve, type Surroundings } from "../../src/rpc/open.ts";
 import type { Address, Listener, Peer, RequestOf } from "../../src/rpc/types.ts";

@@ -16,7 +16,7 @@ import {
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { StatusReply } from "../../src/protocol/name-server.ts";
+import type { StatusReply } from "../../src/protocol/status.ts";
 
 const project = fileURLToPath(new URL("../..", import.meta.url));
 const dfs = join(project, "dist/cli/main.js");

@@ -4,7 +4,7 @@ import { FsError } from "../../../src/base/errno.ts";
 import { blockName, toGroupId, type BlockId, type NodeId, type SessionId } from "../../../src/base/ids.ts";
 import { limits } from "../../../src/base/limits.ts";
 import { silentLog } from "../../../src/base/log.ts";
-import type { StorageNodeMethods } from "../../../src/protocol/name-server.ts";
+import type { StorageNodeMethods } from "../../../src/protocol/storage-node.ts";
 import type { BlockRange, ClusterMap } from "../../../src/protocol/types.ts";
 import { createBlockReader } from "../../../src/remote/block-reader.ts";
 import { createBlockWriter } from "../../../src/remote/block-writer.ts";

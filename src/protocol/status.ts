@@ -1,0 +1,36 @@
+/** The name server's view of everything, for `dfs status` (`--json` prints it as it is). */
+export interface StatusReply {
+  readonly cluster: string;
+  readonly version: string;
+  readonly epoch: number;
+  readonly replicas: number;
+  readonly uptimeSeconds: number;
+  readonly capacity: {
+    readonly totalBytes: number;
+    readonly usedBytes: number;
+    readonly freeBytes: number;
+    readonly availableBytes: number;
+  };
+  readonly files: number;
+  readonly nodes: readonly {
+    readonly id: string;
+    readonly address: string;
+    readonly state: "up" | "down";
+    readonly capacityBytes: number;
+    readonly usedBytes: number;
+    readonly freeBytes: number;
+    readonly blocks: number;
+    readonly silentMillis: number;
+  }[];
+  /** healthy: all members up; degraded: some; lost: none. */
+  readonly groups: { readonly healthy: number; readonly degraded: number; readonly lost: number };
+  readonly sessions: readonly {
+    readonly id: string;
+    readonly client: string;
+    readonly connected: boolean;
+    readonly idleMillis: number;
+  }[];
+  readonly reclaim: { readonly queuedBlocks: number };
+  /** Why something waits, in words; empty when all is well. */
+  readonly warnings: readonly string[];
+}
