@@ -93,3 +93,11 @@ function once(fn: () => void): () => void {
     fn();
   };
 }
+
+export function requestKey(call: number): string {
+  return `q${String(call)}`;
+}
+
+export function replyKey(call: number): string {
+  return `r${String(call)}`;
+}
