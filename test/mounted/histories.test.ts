@@ -11,7 +11,7 @@ import test, { type ExecutionContext } from "ava";
 import { checkHistory } from "../histories/check-history.ts";
 import { parseHistory, type Operation } from "../histories/history.ts";
 import { startCluster, type Cluster } from "../support/cluster.ts";
-import { SecondMount } from "./acting.ts";
+import { eventually, isRunning, SecondMount } from "./acting.ts";
 
 const client = fileURLToPath(new URL("../histories/client.ts", import.meta.url));
 const seed = Number(process.env["DFS_SEED"] ?? "1");
@@ -30,7 +30,13 @@ test.before(async () => {
   // Files that were open before the second session came are another case: see SEMANTICS.md.
   for (const mount of others) await mount.mount();
 });
-test.after.always(async () => {
+test.after.always(async (t) => {
+  try {
+    // After a failure in the middle there may be no name server, and then unmounting waits for one.
+    cluster.up();
+  } catch (error) {
+    t.log(String(error));
+  }
   await Promise.all(others.map((mount) => mount.remove()));
   cluster.down();
 });
@@ -53,8 +59,10 @@ test.serial("five mounts, the name server killed twice: still one order, and not
     meanwhile: async () => {
       for (const pause of [3_000, 3_500]) {
         await new Promise((resolve) => setTimeout(resolve, pause));
+        const killed = cluster.pid("name");
         cluster.kill("name");
         await new Promise((resolve) => setTimeout(resolve, 500));
+        await eventually("the killed name server is gone", () => !isRunning(killed));
         cluster.up();
       }
     },

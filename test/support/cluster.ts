@@ -133,10 +133,13 @@ export function shell(
   });
 }
 
-/** A name-server port whose storage-node ports are free too. */
+/**
+ * A name-server port whose storage-node ports are free too. Below 32768: from there on the kernel gives ports to outgoing
+ * connections, of which one could take the port of a server that a test has killed and is about to start again.
+ */
 async function freePort(nodes: number): Promise<number> {
   for (let attempt = 0; attempt < 50; attempt++) {
-    const port = 20_000 + ((process.pid * 131 + attempt * 977) % 30_000);
+    const port = 20_000 + ((process.pid * 131 + attempt * 977) % 12_000);
     const wanted = [port, ...Array.from({ length: nodes }, (_, i) => port + 100 + i)];
     if ((await Promise.all(wanted.map(isFree))).every(Boolean)) return port;
   }
