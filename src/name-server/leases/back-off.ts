@@ -14,13 +14,6 @@ export const backOffMillisMax = 2_000;
 /** Without a recall for so long an inode counts as calm. */
 export const calmMillis = 5_000;
 
-export interface BackOff {
-  lastRecallAt: number;
-  bounces: number;
-  /** No leases before then. */
-  until: number;
-}
-
 /** A lease of the inode is taken away for somebody. */
 export function noteRecall(state: LeaseState, inode: InodeLeases, now: number): void {
   const backOff = (inode.backOff ??= { lastRecallAt: -Infinity, bounces: 0, until: -Infinity });

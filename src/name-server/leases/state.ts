@@ -7,7 +7,6 @@
  */
 import type { Ino, SessionId } from "../../base/ids.ts";
 import type { LeaseLevel, LeaseRecall } from "../../protocol/leases.ts";
-import type { BackOff } from "./back-off.ts";
 import type { LeaseRequest, Want } from "./types.ts";
 
 export interface Waiter extends LeaseRequest<unknown> {
@@ -36,6 +35,14 @@ export interface Holder {
   recall: RecallUnderWay | undefined;
   /** Waiting changes for which this holder has dropped what they touch, and was granted nothing since. */
   readonly clearedFor: Set<Waiter>;
+}
+
+/** How an inode bounces: see back-off.ts. */
+export interface BackOff {
+  lastRecallAt: number;
+  bounces: number;
+  /** No leases before then. */
+  until: number;
 }
 
 export interface InodeLeases {

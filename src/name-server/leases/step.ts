@@ -1,8 +1,7 @@
 /** What one event brings about: effects for the caller, and the inodes whose queues have to be looked at again. */
-import type { InodeLeases, LeaseState, Waiter } from "./state.ts";
-import { inodeOf } from "./state.ts";
-import type { Effects, SentRecall } from "./types.ts";
 import type { SessionId } from "../../base/ids.ts";
+import { inodeOf, type InodeLeases, type LeaseState, type Waiter } from "./state.ts";
+import type { Effects, SentRecall } from "./types.ts";
 
 export class Step implements Effects<unknown> {
   readonly now: number;
@@ -10,7 +9,7 @@ export class Step implements Effects<unknown> {
   readonly ends: SessionId[] = [];
   readonly runs: Waiter[] = [];
   readonly #state: LeaseState;
-  readonly #touched: InodeLeases[] = [];
+  readonly #touched = new Set<InodeLeases>();
 
   constructor(state: LeaseState, now: number) {
     this.#state = state;
@@ -18,7 +17,7 @@ export class Step implements Effects<unknown> {
   }
 
   touch(inode: InodeLeases): void {
-    if (!this.#touched.includes(inode)) this.#touched.push(inode);
+    this.#touched.add(inode);
   }
 
   touchWants(waiter: Waiter): void {
@@ -26,6 +25,10 @@ export class Step implements Effects<unknown> {
   }
 
   next(): InodeLeases | undefined {
-    return this.#touched.pop();
+    for (const inode of this.#touched) {
+      this.#touched.delete(inode);
+      return inode;
+    }
+    return undefined;
   }
 }

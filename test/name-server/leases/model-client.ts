@@ -146,7 +146,10 @@ export class Client {
       if (grant.level === "none" || !this.order.counts(grant)) continue;
       [belief.level, belief.number] = [grant.level, grant.number];
       if (this.#changes.get(grant.ino) !== job.changesBefore.get(grant.ino) || this.isChanging(grant.ino)) continue;
-      for (const [part, version] of values.get(grant.ino) ?? []) belief.kept.set(part, version);
+      for (const [part, version] of values.get(grant.ino) ?? []) {
+        // What it changed itself and has not told, or told after the answer was made, is newer than the answer.
+        if (version >= (belief.kept.get(part) ?? 0)) belief.kept.set(part, version);
+      }
     }
     // A change may have reached an inode that it was not sent for: what was asked before it is doubtful.
     for (const { ino, changes } of job.wants) if (changes !== undefined) this.#changed(ino);

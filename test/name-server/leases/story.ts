@@ -1,11 +1,12 @@
 /** Everything that may happen, as fast-check makes it up, and how it happens to a `World`. */
 import { strict as assert } from "node:assert";
 import fc from "fast-check";
+import type { Ino } from "../../../src/base/ids.ts";
 import type { Name } from "../../../src/base/name.ts";
 import type { LeaseLevel, LeaseScope } from "../../../src/protocol/leases.ts";
-import type { LeaseBounds, Want } from "../../../src/name-server/leases/types.ts";
-import { dataScope, parts } from "./model-client.ts";
-import { World } from "./world.ts";
+import type { Want } from "../../../src/name-server/leases/types.ts";
+import { dataScope, parts, type Client } from "./model-client.ts";
+import type { World } from "./world.ts";
 
 export const inodes = 4;
 const ino = fc.nat(inodes - 1);
@@ -51,67 +52,64 @@ const action = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("time" as const), millis: fc.nat(400) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("end" as const), client }) },
 );
-export type Action = typeof action extends fc.Arbitrary<infer A> ? A : never;
+type Action = typeof action extends fc.Arbitrary<infer A> ? A : never;
 
-export function perform(world: World, one: Action): void {
-  const { clients, table, now } = world;
-  const at = <T>(list: readonly T[], index: number): T | undefined => list[index % list.length];
-  const who = "client" in one ? at(clients, one.client) : undefined;
-  const which = "ino" in one ? at(world.inos, one.ino) : undefined;
-  switch (one.kind) {
-    case "run":
-      world.run(one.nth % Math.max(world.ready.length, 1));
-      return;
-    case "retry":
-      world.run(one.nth % Math.max(world.ready.length, 1), real(world, one.wants));
-      return;
-    case "cancel":
-      return world.cancel(one.nth);
-    case "time":
-      world.now += one.millis;
-      return world.act(table.timePassed(world.now));
-  }
-  if (who === undefined) return;
-  switch (one.kind) {
-    case "send":
-      // A client flushes what it changed before it asks for a change of it.
-      for (const wanted of real(world, one.wants)) who.flushDirty(wanted.ino);
-      return who.send(real(world, one.wants));
-    case "receive":
-      world.receive(who);
-      return;
-    case "reply":
-      return who.receiveReply();
-    case "recall":
-      return who.receiveRecall();
-    case "flush":
-      who.flush(one.nth);
-      return;
-    case "acknowledge":
-      who.acknowledge(one.nth);
-      return;
-    case "blocked":
-      who.up.push({ kind: "blocked" });
-      return;
-    case "end":
-      world.end(who);
-      world.join(who.stubborn);
-      return;
-  }
-  if (which === undefined) return;
-  switch (one.kind) {
-    case "write": {
-      const part = parts[one.part];
-      return part === undefined ? undefined : world.writeLocally(who, which, part);
-    }
-    case "release":
-      return who.release(which);
-    case "close":
-      return who.close(which, one.still ? "reading" : undefined);
-    case "forget":
-      return table.forgotten(who.id, [which]);
-  }
-  throw new Error(`${String(now)}: unknown action`);
+type Performers = { readonly [K in Action["kind"]]: (world: World, action: Action & { kind: K }) => void };
+
+const at = <T>(list: readonly T[], index: number): T => list[index % list.length] as T;
+const clientAt = (world: World, { client: index }: { client: number }): Client => at(world.clients, index);
+const inoAt = (world: World, { ino: index }: { ino: number }): Ino => at(world.inos, index);
+
+const performers: Performers = {
+  send(world, action) {
+    const who = clientAt(world, action);
+    const wanted = real(world, action.wants);
+    // A client flushes what it changed before it asks for a change of it.
+    for (const one of wanted) who.flushDirty(one.ino);
+    who.send(wanted);
+  },
+  receive: (world, action) => void world.receive(clientAt(world, action)),
+  reply(world, action) {
+    clientAt(world, action).receiveReply();
+  },
+  recall(world, action) {
+    clientAt(world, action).receiveRecall();
+  },
+  flush: (world, action) => void clientAt(world, action).flush(action.nth),
+  acknowledge: (world, action) => void clientAt(world, action).acknowledge(action.nth),
+  blocked: (world, action) => void clientAt(world, action).up.push({ kind: "blocked" }),
+  run: (world, { nth: index }) => void world.run(index % Math.max(world.ready.length, 1)),
+  retry: (world, { nth: index, wants: wanted }) =>
+    void world.run(index % Math.max(world.ready.length, 1), real(world, wanted)),
+  cancel(world, { nth: index }) {
+    world.cancel(index);
+  },
+  write(world, action) {
+    world.writeLocally(clientAt(world, action), inoAt(world, action), at(parts, action.part));
+  },
+  release(world, action) {
+    clientAt(world, action).release(inoAt(world, action));
+  },
+  close(world, action) {
+    clientAt(world, action).close(inoAt(world, action), action.still ? "reading" : undefined);
+  },
+  forget(world, action) {
+    world.table.forgotten(clientAt(world, action).id, [inoAt(world, action)]);
+  },
+  time(world, { millis }) {
+    world.now += millis;
+    world.act(world.table.timePassed(world.now));
+  },
+  end(world, action) {
+    const who = clientAt(world, action);
+    world.end(who);
+    world.join(who.stubborn);
+  },
+};
+
+export function perform(world: World, action: Action): void {
+  const performer = performers[action.kind] as (world: World, action: Action) => void;
+  performer(world, action);
 }
 
 /** The inodes are numbers of the world's. */

@@ -67,33 +67,37 @@ export class World {
 
   #handle(client: Client, message: Upward): void {
     const { table, now } = this;
+    const { id } = client;
     switch (message.kind) {
       case "request": {
         const { job } = message;
         job.arrival = ++this.#arrivals;
         this.#arrived.add(job);
-        const { request, effects } = table.request({ session: client.id, wants: job.wants, task: job }, now);
+        const { request, effects } = table.request({ session: id, wants: job.wants, task: job }, now);
         job.request = request;
         this.act(effects);
-        return;
+        break;
       }
       case "flush":
-        assert(table.mayFlush(client.id, message.ino), "a flush came from somebody who holds nothing");
+        assert(table.mayFlush(id, message.ino), "a flush came from somebody who holds nothing");
         for (const [part, version] of message.values) this.read("server", message.ino).set(part, version);
-        table.progress(client.id, now);
-        return;
+        table.progress(id, now);
+        break;
       case "flushed":
-        return this.act(table.flushed(client.id, message.ino, message.number, now));
-      case "acknowledged":
-        this.#underWay.get(client.id)?.delete(`${String(message.ino)} ${String(message.number)}`);
-        return this.act(table.acknowledged(client.id, message.ino, message.number, now));
       case "released":
-        return this.act(table.released(client.id, message.ino, message.number, now));
+        this.act(table[message.kind](id, message.ino, message.number, now));
+        break;
+      case "acknowledged":
+        this.#underWay.get(id)?.delete(`${String(message.ino)} ${String(message.number)}`);
+        this.act(table.acknowledged(id, message.ino, message.number, now));
+        break;
       case "closed":
-        return table.closed(client.id, message.ino, message.number, message.still);
+        table.closed(id, message.ino, message.number, message.still);
+        break;
       case "blocked":
         for (const job of this.#arrived) if (job.client === client) job.blocked = true;
-        return this.act(table.blocked(client.id, now));
+        this.act(table.blocked(id, now));
+        break;
     }
   }
 
@@ -225,31 +229,33 @@ export class World {
 
   /** Everybody does what it can until nothing more happens; whoever still waits then would wait for ever. */
   drain(): void {
-    const deaf = new Set<Client>();
-    for (let idle = false; !idle;) {
-      idle = true;
-      const moved = (did: boolean): void => {
-        if (did) idle = false;
-      };
-      for (const client of [...this.clients]) {
-        while (this.receive(client)) moved(true);
-        for (; client.recalls.length > 0; moved(true)) client.receiveRecall();
-        for (; client.replies.length > 0; moved(true)) client.receiveReply();
-        for (let at = client.open.length - 1; at >= 0; at--) {
-          moved(client.flush(at));
-          moved(client.acknowledge(at));
-        }
-      }
-      while (this.run(0)) moved(true);
-      this.check();
-      if (!idle) continue;
-      for (const client of this.clients) {
-        if (client.open.length === 0 || !client.stubborn || deaf.has(client)) continue;
-        client.up.push({ kind: "blocked" });
-        deaf.add(client);
-        idle = false;
+    const blocked = new Set<Client>();
+    while (this.#moveAll() || this.#someoneIsBlocked(blocked)) this.check();
+  }
+
+  #moveAll(): boolean {
+    let moved = false;
+    for (const client of [...this.clients]) {
+      while (this.receive(client)) moved = true;
+      moved ||= client.recalls.length + client.replies.length > 0;
+      while (client.recalls.length > 0) client.receiveRecall();
+      while (client.replies.length > 0) client.receiveReply();
+      for (let at = client.open.length - 1; at >= 0; at--) {
+        if (client.flush(at)) moved = true;
+        if (client.acknowledge(at)) moved = true;
       }
     }
+    while (this.run(0)) moved = true;
+    return moved;
+  }
+
+  /** Stubborn clients that cannot acknowledge say so, once each. */
+  #someoneIsBlocked(already: Set<Client>): boolean {
+    const client = this.clients.find((one) => one.stubborn && one.open.length > 0 && !already.has(one));
+    if (client === undefined) return false;
+    already.add(client);
+    client.up.push({ kind: "blocked" });
+    return true;
   }
 
   get waiting(): number {
