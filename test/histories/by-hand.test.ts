@@ -2,7 +2,7 @@
 import test from "ava";
 import { append, begun, create, during, link, list, lookup, read, readLog, rename, unlink, write } from "./by-hand.ts";
 import { checkHistory } from "./check-history.ts";
-import { parseHistory, type Operation } from "./history.ts";
+import type { Operation } from "./history.ts";
 
 const good: Record<string, Operation[]> = {
   "nothing happened": [],
@@ -285,23 +285,4 @@ test("a report is what a person reads", (t) => {
 test("a search that would take too long says so", (t) => {
   const history = Array.from({ length: 12 }, (_, i) => during(i, 0, 10, write(`value ${String(i)}`)));
   t.is(checkHistory([...history, during(99, 11, 12, read("none"))], 10_000)[0]?.type, "too hard");
-});
-
-test("lines are merged, and what was begun by a killed process stays without result", (t) => {
-  const [a, b] = [during(1, 0, 5, write("a")), during(2, 1, 6, write("b"))].map(
-    ({ process, operation, invoked, returned, action, result }) => [
-      JSON.stringify({ process, operation, invoked, action }),
-      JSON.stringify({ process, operation, returned, result }),
-    ],
-  ) as [string[], string[]];
-  const merged = parseHistory([`${a.join("\n")}\n`, `${b[0] ?? ""}\n${(b[1] ?? "").slice(0, 20)}`]);
-  t.deepEqual(
-    merged.map(({ process, returned, result }) => ({ process, returned, result })),
-    [
-      { process: 1, returned: 5, result: { type: "done" } },
-      { process: 2, returned: Infinity, result: undefined },
-    ],
-  );
-  const failed = `${a[0] ?? ""}\n${(a[1] ?? "").replace('{"type":"done"}', '{"type":"failed","errno":"EIO"}')}\n`;
-  t.is(parseHistory([failed])[0]?.returned, Infinity);
 });

@@ -77,20 +77,32 @@ function format<A extends Action>(
   { history, verdict: { culprit, states } }: Refusal<A>,
   whole: readonly Operation<A>[],
 ): string {
-  const ordered = [...history].sort((a, b) => a.invoked - b.invoked);
+  const ordered = near(culprit, history).sort((a, b) => a.invoked - b.invoked);
   const start = ordered[0]?.invoked ?? 0;
   const lines = ordered.map((reduced) => {
     const operation = reduced.result === undefined ? (whole.find((other) => same(other, reduced)) ?? reduced) : reduced;
     const mark = reduced === culprit ? "  <-- cannot be" : "";
     return `  ${timesOf(operation, start)}  process ${String(operation.process)}  ${textOf(operation)}${mark}`;
   });
-  const earlier = Math.max(0, lines.length - shownMax);
+  const leftOut = history.length - Math.min(lines.length, shownMax);
   return [
     "No order of these operations explains all results (milliseconds from the first one's beginning):",
-    ...(earlier > 0 ? [`  ... ${String(earlier)} earlier operations`] : []),
-    ...lines.slice(earlier),
+    ...(leftOut > 0 ? [`  ... ${String(leftOut)} operations on other names or earlier`] : []),
+    ...lines.slice(-shownMax),
     `Before what was in flight when the marked one returned: ${states.slice(0, 4).map(shortened).join("; or ")}.`,
   ].join("\n");
+}
+
+/** What cannot be left out may still be too much to read: then what shares a name with the contradiction. */
+function near<A extends Action>(culprit: Operation<A>, history: readonly Operation<A>[]): Operation<A>[] {
+  if (history.length <= shownMax) return [...history];
+  const names = namesIn(culprit.action);
+  return history.filter(({ action }) => names.length === 0 || namesIn(action).some((name) => names.includes(name)));
+}
+
+function namesIn(action: Action): readonly string[] {
+  if (action.type === "rename") return [action.from, action.to];
+  return "name" in action ? [action.name] : [];
 }
 
 function timesOf({ invoked, returned }: Operation, start: number): string {

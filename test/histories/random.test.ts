@@ -61,3 +61,16 @@ test("the report on one stale read in a long history is short", (t) => {
   t.true(report.includes("<-- cannot be"));
   t.true(report.split("\n").length <= 7, report);
 });
+
+test("reports on wrong lookups in long histories can be read", (t) => {
+  const found = [1, 2, 3, 4, 5, 6].map((seed) => {
+    const random = seededRandom(seed);
+    const history = spoil(random, "lookup", simulate(random, { processes: 5, operations: 1_500, oneLostOf: 0 }));
+    return reports(history ?? []).join("\n");
+  });
+  for (const report of found) {
+    t.true(report.includes("<-- cannot be"));
+    t.true(report.split("\n").length <= 43, report);
+  }
+  t.true(found.some((report) => report.includes("operations on other names or earlier")));
+});
