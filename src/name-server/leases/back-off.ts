@@ -24,7 +24,6 @@ export function noteRecall(state: LeaseState, inode: InodeLeases, now: number): 
     if (backOff.bounces > freeBounces) backOff.until = now + Math.min(backOffMillisMin * growth, backOffMillisMax);
   }
   backOff.lastRecallAt = now;
-  state.bouncing.delete(inode);
   state.bouncing.add(inode);
 }
 
@@ -35,9 +34,9 @@ export function backsOff(inode: InodeLeases, now: number): boolean {
 /** Forgets that these have bounced, and returns them. */
 export function forgetCalm(state: LeaseState, now: number): InodeLeases[] {
   const calm: InodeLeases[] = [];
-  for (const inode of state.bouncing) {
-    // In the order of the last recall; a back-off is shorter than the calm that ends it.
-    if (inode.backOff !== undefined && now - inode.backOff.lastRecallAt < calmMillis) break;
+  // In the order of the last recall; a back-off is shorter than the calm that ends it.
+  for (let inode = state.bouncing.first; inode?.backOff !== undefined; inode = state.bouncing.first) {
+    if (now - inode.backOff.lastRecallAt < calmMillis) break;
     state.bouncing.delete(inode);
     inode.backOff = undefined;
     calm.push(inode);

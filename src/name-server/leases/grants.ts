@@ -28,7 +28,7 @@ export function grant(
   if (level !== "none") {
     holder.number = number;
     // What it had dropped for others it may now have again.
-    holder.clearedFor.clear();
+    holder.clearedFor = undefined;
   }
   if (want.open !== undefined) holder.openNumber = number;
   hold(state, holder, {
@@ -84,11 +84,10 @@ export function makeRoom(state: LeaseState, bounds: LeaseBounds, step: Step, id:
   const excess = session.cached - session.recalled.size - Math.floor(bounds.leasesPerSessionMax * roomyPart);
   let left = Math.min(excess, trimMax);
   if (left <= 0) return;
-  for (const candidates of [session.forgotten, session.recent]) {
-    for (const holder of candidates) {
-      if (left-- <= 0) return;
-      trim(state, step, holder);
-    }
+  for (; left > 0; left--) {
+    const holder = session.forgotten.first ?? session.recent.first;
+    if (holder === undefined) return;
+    trim(state, step, holder);
   }
 }
 

@@ -26,7 +26,7 @@ import type { Want } from "./types.ts";
 export function isInTheWay(holder: Holder, waiter: Waiter, want: Want): boolean {
   if (holder.level === "none" || holder.session === waiter.session) return false;
   if (want.changes === undefined) return holder.level === "exclusive";
-  return !holder.clearedFor.has(waiter);
+  return holder.clearedFor?.has(waiter) !== true;
 }
 
 /** Somebody waits for this holder: recalls it, unless that is under way already. */
@@ -116,7 +116,7 @@ export function acknowledge(state: LeaseState, step: Step, holder: Holder, recal
   for (const waiter of holder.inode.queue) {
     const { changes } = wantOf(waiter, holder.inode);
     if (waiter.session === holder.session || changes === undefined) continue;
-    if (coversAll(recall.drop, changes)) holder.clearedFor.add(waiter);
+    if (coversAll(recall.drop, changes)) (holder.clearedFor ??= new Set()).add(waiter);
   }
   step.touch(holder.inode);
   tidyHolder(state, holder);

@@ -7,6 +7,7 @@
  */
 import type { Ino, SessionId } from "../../base/ids.ts";
 import type { LeaseLevel, LeaseRecall } from "../../protocol/leases.ts";
+import { List, NumberMap, type Listed } from "./collections.ts";
 import type { LeaseRequest, Want } from "./types.ts";
 
 export interface Waiter extends LeaseRequest<unknown> {
@@ -24,7 +25,8 @@ export interface RecallUnderWay {
   awaited: boolean;
 }
 
-export interface Holder {
+/** Listed: by its session, for trimming. */
+export interface Holder extends Listed<Holder> {
   readonly session: SessionId;
   readonly inode: InodeLeases;
   level: LeaseLevel;
@@ -34,7 +36,7 @@ export interface Holder {
   openNumber: number;
   recall: RecallUnderWay | undefined;
   /** Waiting changes for which this holder has dropped what they touch, and was granted nothing since. */
-  readonly clearedFor: Set<Waiter>;
+  clearedFor: Set<Waiter> | undefined;
 }
 
 /** How an inode bounces: see back-off.ts. */
@@ -45,7 +47,8 @@ export interface BackOff {
   until: number;
 }
 
-export interface InodeLeases {
+/** Listed: with those that have bounced. */
+export interface InodeLeases extends Listed<InodeLeases> {
   readonly ino: Ino;
   readonly holders: Map<SessionId, Holder>;
   readonly queue: Waiter[];
@@ -54,10 +57,10 @@ export interface InodeLeases {
 
 export interface SessionLeases {
   readonly id: SessionId;
-  readonly holders: Map<Ino, Holder>;
+  readonly holders: NumberMap<Ino, Holder>;
   /** Cached and not open, so that they may be trimmed: those that the kernel forgot, and the others, least recently granted first. */
-  readonly forgotten: Set<Holder>;
-  readonly recent: Set<Holder>;
+  readonly forgotten: List<Holder>;
+  readonly recent: List<Holder>;
   /** Holders with a level, and with the inode open. */
   cached: number;
   open: number;
@@ -73,10 +76,10 @@ export interface SessionLeases {
 }
 
 export interface LeaseState {
-  readonly inodes: Map<Ino, InodeLeases>;
+  readonly inodes: NumberMap<Ino, InodeLeases>;
   readonly sessions: Map<SessionId, SessionLeases>;
   /** Inodes with a back-off, least recently recalled first. */
-  readonly bouncing: Set<InodeLeases>;
+  readonly bouncing: List<InodeLeases>;
   /** Sessions with recalls under way. */
   readonly recalled: Set<SessionLeases>;
   lastNumber: number;
@@ -87,9 +90,9 @@ export interface LeaseState {
 
 export function createState(): LeaseState {
   return {
-    inodes: new Map(),
+    inodes: new NumberMap(),
     sessions: new Map(),
-    bouncing: new Set(),
+    bouncing: new List(),
     recalled: new Set(),
     lastNumber: 0,
     lastRank: 0,
@@ -97,10 +100,13 @@ export function createState(): LeaseState {
   };
 }
 
+const unlisted = { list: undefined, before: undefined, after: undefined };
+
 export function inodeOf(state: LeaseState, ino: Ino): InodeLeases {
   let found = state.inodes.get(ino);
   if (found === undefined) {
-    state.inodes.set(ino, (found = { ino, holders: new Map(), queue: [], backOff: undefined }));
+    found = { ino, holders: new Map(), queue: [], backOff: undefined, ...unlisted };
+    state.inodes.set(ino, found);
   }
   return found;
 }
@@ -110,9 +116,9 @@ export function sessionOf(state: LeaseState, id: SessionId): SessionLeases {
   if (found === undefined) {
     found = {
       id,
-      holders: new Map(),
-      forgotten: new Set(),
-      recent: new Set(),
+      holders: new NumberMap(),
+      forgotten: new List(),
+      recent: new List(),
       cached: 0,
       open: 0,
       waiters: new Set(),
@@ -137,7 +143,8 @@ export function holderOf(state: LeaseState, session: SessionId, inode: InodeLeas
       open: undefined,
       openNumber: 0,
       recall: undefined,
-      clearedFor: new Set(),
+      clearedFor: undefined,
+      ...unlisted,
     };
     inode.holders.set(session, found);
     sessionOf(state, session).holders.set(inode.ino, found);
@@ -156,8 +163,7 @@ export function hold(
   has: { level?: LeaseLevel; open?: "reading" | "writing" | undefined },
 ): void {
   const session = sessionOf(state, holder.session);
-  session.forgotten.delete(holder);
-  session.recent.delete(holder);
+  holder.list?.delete(holder);
   session.cached -= holder.level === "none" ? 0 : 1;
   session.open -= holder.open === undefined ? 0 : 1;
   if (has.level !== undefined) holder.level = has.level;
@@ -170,8 +176,7 @@ export function hold(
 export function beginRecall(state: LeaseState, holder: Holder, underWay: RecallUnderWay): void {
   const session = sessionOf(state, holder.session);
   holder.recall = underWay;
-  session.forgotten.delete(holder);
-  session.recent.delete(holder);
+  holder.list?.delete(holder);
   session.recalled.add(holder);
   state.recalled.add(session);
   if (underWay.awaited) session.awaited++;
@@ -211,7 +216,7 @@ export function leaveQueues(state: LeaseState, waiter: Waiter): InodeLeases[] {
 /** Takes a request out of everything, and returns the inodes that it wanted. */
 export function dequeue(state: LeaseState, waiter: Waiter): InodeLeases[] {
   const inodes = leaveQueues(state, waiter);
-  for (const inode of inodes) for (const holder of inode.holders.values()) holder.clearedFor.delete(waiter);
+  for (const inode of inodes) for (const holder of inode.holders.values()) holder.clearedFor?.delete(waiter);
   sessionOf(state, waiter.session).waiters.delete(waiter);
   return inodes;
 }
