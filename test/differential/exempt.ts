@@ -13,6 +13,13 @@ export function descriptorToChange(side: Side, slot: number): number {
   return fd;
 }
 
+/** The descriptor in a slot, to copy from: the kernel copies up to the size that it saw last. */
+export function descriptorToCopy(side: Side, slot: number): number {
+  const fd = side.fd(slot);
+  if (side.roots.length > 1) sys.fstat(fd);
+  return fd;
+}
+
 /** A rename of what another mount has moved, and what is in use here: only after it was looked at. */
 export function renaming(side: Side, from: string, to: string, run: (from: Buffer, to: Buffer) => void): void {
   const paths = [side.path(from), side.path(to)] as const;

@@ -2,6 +2,7 @@
 import { FALLOC, Mapping, SEEK, sys } from "../conformance/libc.ts";
 import { contentOf } from "./look.ts";
 import type { Side } from "./side.ts";
+import { descriptorToCopy } from "./exempt.ts";
 import { kind, type Choice, type Kind, type World } from "./world.ts";
 
 /** Files stay below this, so that comparing them is quick. */
@@ -149,23 +150,28 @@ export const contentSteps: readonly Kind[] = [
   fallocating("fallocate ZERO_RANGE", 6, FALLOC.ZERO_RANGE),
   fallocating("fallocate ZERO_RANGE KEEP_SIZE", 4, FALLOC.ZERO_RANGE | FALLOC.KEEP_SIZE),
   kind("copy_file_range", 10, (w) => {
-    // Between two mounts the kernel copies by itself, and does not see that they are one file.
-    const [from, to] = w.twoSlots() ?? [];
+    const [from, to] = w.twoSlotsToCopy() ?? [];
     if (from === undefined || to === undefined) return undefined;
     const [at, into, length] = [w.offset(), w.offset(), w.length()];
     return {
       args: `#${String(from)} ${String(at)} #${String(to)} ${String(into)} ${String(length)}`,
       act: (side) =>
-        copyAll((done) => sys.copyFileRange(side.fd(from), at + done, side.fd(to), into + done, length - done), length),
+        copyAll(
+          (done) => sys.copyFileRange(descriptorToCopy(side, from), at + done, side.fd(to), into + done, length - done),
+          length,
+        ),
     };
   }),
   kind("copy_file_range at the positions", 3, (w) => {
-    const [[from, to] = [], length] = [w.twoSlots(), w.length()];
+    const [[from, to] = [], length] = [w.twoSlotsToCopy(), w.length()];
     if (from === undefined || to === undefined) return undefined;
     return {
       args: `#${String(from)} #${String(to)} ${String(length)}`,
       act: (side) =>
-        copyAll((done) => sys.copyFileRange(side.fd(from), null, side.fd(to), null, length - done), length),
+        copyAll(
+          (done) => sys.copyFileRange(descriptorToCopy(side, from), null, side.fd(to), null, length - done),
+          length,
+        ),
     };
   }),
   kind("sendfile", 3, (w) => {

@@ -37,6 +37,7 @@ function onSlot(name: string, weight: number, run: (fd: number) => unknown): Kin
 export const fileSteps: readonly Kind[] = [
   kind("open", 30, (w) => {
     const [path, slot, mode] = [w.chance(3) ? w.path() : w.existing(), w.anySlot(), w.mode()];
+    if (w.isFifoOfManyMounts(path)) return undefined;
     const flags = flagsFor(w, path);
     const what = `${JSON.stringify(path)} ${flagText(flags)} ${octal(mode)}`;
     return {
@@ -46,12 +47,14 @@ export const fileSteps: readonly Kind[] = [
   }),
   kind("open for reading and writing", 25, (w) => {
     const [path, slot] = [w.path(), w.anySlot()];
+    if (w.isFifoOfManyMounts(path)) return undefined;
     const flags = O.RDWR | O.CREAT | (w.typeOf(path, true) === typeFifo ? O.NONBLOCK : 0);
     const what = `${JSON.stringify(path)} RDWR|CREAT`;
     return { args: `#${String(slot)} ${what}`, act: (side) => side.put(slot, sys.open(side.path(path), flags), what) };
   }),
   kind("creat", 4, (w) => {
     const [path, slot, mode] = [w.path(), w.anySlot(), w.mode()];
+    if (w.isFifoOfManyMounts(path)) return undefined;
     const flags = O.WRONLY | O.CREAT | O.TRUNC | (w.typeOf(path, true) === typeFifo ? O.NONBLOCK : 0);
     const what = `${JSON.stringify(path)} ${octal(mode)}`;
     return {
@@ -61,7 +64,7 @@ export const fileSteps: readonly Kind[] = [
   }),
   kind("openat", 4, (w) => {
     const [dir, slot, name, mode] = [w.slot(), w.anySlot(), w.name(), w.mode()];
-    if (dir === undefined) return undefined;
+    if (dir === undefined || w.isFifoOfManyMounts(name, dir)) return undefined;
     const flags = flagsFor(w, "") | O.NONBLOCK;
     const what = `at #${String(dir)} ${JSON.stringify(name)} ${flagText(flags)}`;
     return {
@@ -130,7 +133,7 @@ export const fileSteps: readonly Kind[] = [
   }),
   // A lock is always given back by hand: that one dropped by close is free a moment later, which is allowed.
   kind("flock", 3, (w) => {
-    const [slot, other, how] = [w.slot(), w.slot(), w.any([LOCK.SH, LOCK.EX])];
+    const [[slot, other] = [], how] = [w.twoSlotsToLock(), w.any([LOCK.SH, LOCK.EX])];
     if (slot === undefined || other === undefined) return undefined;
     return {
       args: `#${String(slot)} ${String(how)}, then #${String(other)}`,
@@ -146,7 +149,7 @@ export const fileSteps: readonly Kind[] = [
     };
   }),
   kind("OFD locks", 3, (w) => {
-    const [slot, other, type] = [w.slot(), w.slot(), w.any([F.RDLCK, F.WRLCK])];
+    const [[slot, other] = [], type] = [w.twoSlotsToLock(), w.any([F.RDLCK, F.WRLCK])];
     if (slot === undefined || other === undefined) return undefined;
     const [start, length] = [BigInt(w.below(100)), BigInt(w.below(100))];
     const [start2, length2] = [BigInt(w.below(100)), BigInt(w.below(100))];
@@ -164,7 +167,7 @@ export const fileSteps: readonly Kind[] = [
     };
   }),
   kind("fcntl lock under an OFD lock", 2, (w) => {
-    const [slot, other] = [w.slot(), w.slot()];
+    const [slot, other] = w.twoSlotsToLock() ?? [];
     if (slot === undefined || other === undefined) return undefined;
     const start = BigInt(w.below(20));
     return {

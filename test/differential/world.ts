@@ -3,7 +3,7 @@
  * what the local side holds, so that a seed always makes the same steps.
  */
 import type { Random } from "../../src/base/random.ts";
-import { sys, SysError } from "../conformance/libc.ts";
+import { sys, SysError, type Stat } from "../conformance/libc.ts";
 import type { Side } from "./side.ts";
 
 /** What a step does on one side; its result (or errno) must be the same on the other. */
@@ -95,8 +95,11 @@ export class World {
   }
   /** S_IFMT bits of what the path leads to (`follow`) or of itself. */
   typeOf(path: string, follow = false): number | undefined {
+    return this.typeAt(this.local.path(path), follow);
+  }
+  private typeAt(path: Buffer, follow: boolean): number | undefined {
     try {
-      return (follow ? sys.stat : sys.lstat)(this.local.path(path)).mode & 0o170000;
+      return (follow ? sys.stat : sys.lstat)(path).mode & 0o170000;
     } catch (error) {
       if (error instanceof SysError) return undefined;
       throw error;
@@ -119,11 +122,26 @@ export class World {
     const isSpecial = ![0o100000, 0o040000].includes(mode & 0o170000);
     return isSpecial && nlink === 0 ? undefined : slot;
   }
-  /** Two slots that may be the same, opened through one mount. */
-  twoSlots(): [number, number] | undefined {
+  /** Through two mounts the kernel copies by itself, and does not see that both are one file. */
+  twoSlotsToCopy(): [number, number] | undefined {
+    return this.twoSlots((one, other) => one.ino !== other.ino);
+  }
+  /** Directories and FIFOs are locked by each kernel for itself (see SEMANTICS.md). */
+  twoSlotsToLock(): [number, number] | undefined {
+    return this.twoSlots((one) => (one.mode & 0o170000) === 0o100000);
+  }
+  /** Two slots that may be the same; opened through different mounts only if `mayDiffer`. */
+  private twoSlots(mayDiffer: (one: Stat, other: Stat) => boolean): [number, number] | undefined {
     const [one, other] = [this.slot(), this.slot()];
     if (one === undefined || other === undefined) return undefined;
-    return this.remote.file(one).root === this.remote.file(other).root ? [one, other] : undefined;
+    const isOneMount = this.remote.file(one).root === this.remote.file(other).root;
+    const stats = [sys.fstat(this.local.fd(one)), sys.fstat(this.local.fd(other))] as const;
+    return isOneMount || mayDiffer(...stats) ? [one, other] : undefined;
+  }
+  /** What is written to a FIFO through one mount cannot be read through another (see SEMANTICS.md). */
+  isFifoOfManyMounts(path: string, slot?: number): boolean {
+    const from = slot === undefined ? this.local.root.toString() : `/proc/self/fd/${String(this.local.fd(slot))}`;
+    return this.hasManyMounts && this.typeAt(Buffer.from(`${from}/${path}`, "latin1"), true) === 0o010000;
   }
   anySlot(): number {
     return this.below(slots);
