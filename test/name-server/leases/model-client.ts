@@ -184,11 +184,12 @@ export class Client {
     this.up.push({ kind: "flush", ino, values });
   }
 
-  acknowledge(at: number): boolean {
+  /** `forced`: this once nothing of its own is in the way. */
+  acknowledge(at: number, forced = false): boolean {
     const open = this.open[at];
     if (open?.flushed !== true) return false;
     const { ino, number, to, drop } = open.recall;
-    if (drop.length > 0 && [...this.unanswered].some((job) => this.#locks(job))) return false;
+    if (!forced && drop.length > 0 && [...this.unanswered].some((job) => this.#locks(job))) return false;
     this.open.splice(at, 1);
     const belief = this.belief(ino);
     for (const part of drop.flatMap(partsOf)) belief.kept.delete(part);

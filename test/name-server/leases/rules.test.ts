@@ -219,6 +219,16 @@ test("what the flush of a recall writes needs no turn", (t) => {
   t.true(scene.table.mayFlush(b, two));
 });
 
+test("who insists is not granted what a change that is ready counts on", (t) => {
+  const scene = createScene();
+  const moved = scene.ask(a, "moved", reading(two));
+  const change = scene.ask(b, "change", changing(one));
+  scene.act(scene.table.retry(moved, [reading(one, "shared", { insist: true })], scene.now));
+  t.deepEqual(scene.events(), ["run moved", "run change", "run moved"]);
+  t.deepEqual(scene.complete(moved), []);
+  t.is(change.state, "ready");
+});
+
 test("a request without inodes runs at once", (t) => {
   const scene = createScene();
   t.deepEqual(scene.complete(scene.ask(a, "statfs")), []);

@@ -37,8 +37,15 @@ const action = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constant("reply" as const), client }) },
   { weight: 5, arbitrary: fc.record({ kind: fc.constant("recall" as const), client }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("flush" as const), client, nth }) },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant("acknowledge" as const), client, nth }) },
-  { weight: 8, arbitrary: fc.record({ kind: fc.constant("run" as const), nth }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant("acknowledge" as const), client, nth, forced: fc.boolean() }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      kind: fc.constant("run" as const),
+      nth,
+      beside: fc.option(ino, { nil: undefined, freq: 1 }),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("retry" as const), nth, wants }) },
   {
     weight: 5,
@@ -76,9 +83,15 @@ const performers: Performers = {
     clientAt(world, action).receiveRecall();
   },
   flush: (world, action) => void clientAt(world, action).flush(action.nth),
-  acknowledge: (world, action) => void clientAt(world, action).acknowledge(action.nth),
+  acknowledge: (world, action) => void clientAt(world, action).acknowledge(action.nth, action.forced),
   blocked: (world, action) => void clientAt(world, action).up.push({ kind: "blocked" }),
-  run: (world, { nth: index }) => void world.run(index % Math.max(world.ready.length, 1)),
+  run(world, { nth: index, beside }) {
+    world.run(
+      index % Math.max(world.ready.length, 1),
+      undefined,
+      beside === undefined ? undefined : world.inos[beside],
+    );
+  },
   retry: (world, { nth: index, wants: wanted }) =>
     void world.run(index % Math.max(world.ready.length, 1), real(world, wanted)),
   cancel(world, { nth: index }) {

@@ -8,6 +8,7 @@ import { toIno, type Ino, type SessionId } from "../../../src/base/ids.ts";
 import { calmMillis } from "../../../src/name-server/leases/back-off.ts";
 import { createLeaseTable } from "../../../src/name-server/leases/table.ts";
 import type { Effects, LeaseBounds, Want } from "../../../src/name-server/leases/types.ts";
+import type { LeaseGrant } from "../../../src/protocol/leases.ts";
 import { Client, parts, partsOf, type Job, type Part, type Upward } from "./model-client.ts";
 
 export class World {
@@ -143,7 +144,7 @@ export class World {
   }
 
   /** A ready request runs: now, or after it found that it needs other inodes. */
-  run(at: number, otherWants?: readonly Want[]): boolean {
+  run(at: number, otherWants?: readonly Want[], beside?: Ino): boolean {
     const [job] = this.ready.splice(at, 1);
     if (job?.request === undefined) return false;
     const { request, client } = job;
@@ -170,10 +171,16 @@ export class World {
       }
       values.set(ino, new Map(server));
     }
+    // The reply tells of another inode too, as a listing does.
+    const offered = beside && this.table.offer(client.id, { ino: beside, level: "shared" }, this.now);
     const { grants, effects } = this.table.complete(request, this.now);
     this.#arrived.delete(job);
-    for (const grant of grants) this.#rises(client.id, grant.ino, grant.number);
-    client.replies.push({ job, grants, values });
+    const all = offered === undefined ? grants : [offered, ...grants];
+    for (const grant of all) {
+      this.#rises(client.id, grant.ino, grant.number);
+      if (!values.has(grant.ino)) values.set(grant.ino, new Map(this.read("server", grant.ino)));
+    }
+    client.replies.push({ job, grants: all, values });
     this.act(effects);
     return true;
   }
