@@ -44,3 +44,15 @@ test.serial(`two mounts do what ext4 does, seeds ${String(first)} to ${String(la
   const errors = results.flatMap(({ error }) => (error === null ? [] : [error]));
   t.deepEqual(errors, [], errors.join("\n"));
 });
+
+test.serial("what one mount has moved, the other moves on without having looked at it (seed 15)", async (t) => {
+  const script = `
+    mkdir -p $A/moving/old $A/moving/new $A/moving/third; stat $B/moving/old >/dev/null
+    mkdir $A/moving/old/folder; ls -l $B/moving/old
+    mv $A/moving/old/folder $A/moving/new; mv $B/moving/new/folder $B/moving/old
+    mv $A/moving/old/folder $A/moving/new; mv $B/moving/new/folder $B/moving/third
+    ls $A/moving/third`;
+  const env = { ...process.env, A: cluster.mnt, B: second.mnt };
+  const output = await shell(script, { seconds: 30, cwd: "/", env });
+  t.regex(output, /^folder$/m);
+});
