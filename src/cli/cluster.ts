@@ -5,7 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { livingProcess, startDaemon, stopProcess, writePidFile } from "./daemon.ts";
+import { livingProcess, startDaemon, stopProcess, unlessEnding, writePidFile } from "./daemon.ts";
 import { CommandFailure } from "./failure.ts";
 import { mountAt, mountServer } from "./mounts.ts";
 import { fetchStatus } from "./status.ts";
@@ -33,7 +33,7 @@ export async function clusterUp(options: ClusterOptions): Promise<void> {
   const host = "127.0.0.1";
   const nameServer = `${host}:${String(options.port)}`;
   const start = async (name: string, args: string[], where: string): Promise<void> => {
-    const running = livingProcess(join(dir, `${name}.pid`));
+    const running = await unlessEnding(livingProcess(join(dir, `${name}.pid`)));
     const files = { logFile: join(dir, `${name}.log`), pidFile: join(dir, `${name}.pid`) };
     const pid = running?.pid ?? (await startDaemon(args, files));
     say(`${name.padEnd(10)} ${where}  pid ${String(pid)}${running === undefined ? "" : "  (was running)"}`);
@@ -69,7 +69,7 @@ async function nodesJoined(port: number, nodes: number): Promise<void> {
 async function mountClient(dir: string, nameServer: string, options: ClusterOptions): Promise<void> {
   const mountPoint = resolve(options.mount);
   const pidFile = join(dir, "client.pid");
-  const server = mountServer(mountPoint);
+  const server = await unlessEnding(mountServer(mountPoint));
   const entry = mountAt(mountPoint);
   if (entry !== undefined && server !== undefined) {
     if (entry.source !== nameServer) {

@@ -5,7 +5,10 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { CommandFailure } from "./failure.ts";
-import { identify, isAlive, parseIdentity, type ProcessIdentity } from "./processes.ts";
+import { identify, isAlive, isEnding, parseIdentity, type ProcessIdentity } from "./processes.ts";
+
+/** A process that was killed gives its memory back, and waits for its disk. */
+const endingMillis = 10_000;
 
 /** What the started process sends, once. */
 type Report = { readonly ready: true } | { readonly failed: string; readonly status: number };
@@ -81,6 +84,13 @@ export function livingProcess(path: string): ProcessIdentity | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Waits for a process that was killed until it is gone; resolves with one that lives on. */
+export async function unlessEnding(process: ProcessIdentity | undefined): Promise<ProcessIdentity | undefined> {
+  if (process === undefined || !isEnding(process)) return process;
+  if (await ended(process, endingMillis)) return undefined;
+  throw new CommandFailure(`process ${String(process.pid)} was killed and does not end: does its disk hang?`);
 }
 
 /** SIGTERM, up to `millis` of patience, then SIGKILL. */

@@ -11,6 +11,11 @@ import { CommandFailure } from "./failure.ts";
 
 const usageStatus = 2;
 
+// `dfs status | head -1`: whoever read our words has had enough of them; the work goes on.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+});
+
 async function main(): Promise<number> {
   try {
     return await buildProgram().run(process.argv);

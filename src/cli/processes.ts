@@ -26,6 +26,24 @@ export function isAlive(identity: ProcessIdentity): boolean {
   return now?.startTicks === identity.startTicks && now.boot === identity.boot;
 }
 
+/** Killed, but not yet gone: SIGKILL waits for it, or it already takes itself apart. */
+export function isEnding({ pid }: ProcessIdentity): boolean {
+  try {
+    const status = readFileSync(`/proc/${String(pid)}/status`, "utf8");
+    const pending = [...status.matchAll(/^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$/gm)];
+    if (pending.some(([, mask]) => (BigInt(`0x${mask ?? "0"}`) & sigkillBit) !== 0n)) return true;
+    const stat = readFileSync(`/proc/${String(pid)}/stat`, "utf8");
+    const flags = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[6]);
+    return (flags & exitingFlag) !== 0;
+  } catch {
+    return false;
+  }
+}
+
+/** Signal 9 in the masks of /proc/PID/status; PF_EXITING in the flags of /proc/PID/stat. */
+const sigkillBit = 1n << 8n;
+const exitingFlag = 4;
+
 export function bootId(): string {
   return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 }
