@@ -1,5 +1,6 @@
 /** POSIX ACLs as the kernel takes them in xattrs: version 2, then entries of tag, permission and id, little endian. */
-import { sys, type Path } from "./libc.ts";
+import type { Path } from "./libc/calls.ts";
+import { sys } from "./libc/sys.ts";
 
 const tags = { user: 0x02, group: 0x08 } as const;
 const base = { owner: 0x01, owningGroup: 0x04, mask: 0x10, other: 0x20 } as const;

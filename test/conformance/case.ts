@@ -4,7 +4,7 @@
  */
 import { deepStrictEqual, strictEqual } from "node:assert";
 import type { Peer } from "./peer.ts";
-import { SysError } from "./libc.ts";
+import { SysError } from "./libc/calls.ts";
 
 export interface Place {
   /** An absolute path of a fresh, empty directory, mode 0777, of root. */

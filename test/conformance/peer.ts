@@ -5,7 +5,8 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { sys, SysError } from "./libc.ts";
+import { SysError } from "./libc/calls.ts";
+import { sys } from "./libc/sys.ts";
 
 type Sys = typeof sys;
 type Result<K extends keyof Sys> = ReturnType<Sys[K]>;

@@ -6,7 +6,7 @@ import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Place } from "./case.ts";
 import { allCases } from "./cases/index.ts";
-import { sys } from "./libc.ts";
+import { sys } from "./libc/sys.ts";
 import { Peer } from "./peer.ts";
 
 const [where, ...rest] = process.argv.slice(2).filter((arg) => !arg.startsWith("--"));

@@ -1,7 +1,11 @@
 /** Steps that many conformance cases share: making files, looking at them, waiting a moment. */
 import { readFileSync } from "node:fs";
 import { holds } from "./case.ts";
-import { Directory, O, sys, type Path, type Stat } from "./libc.ts";
+import type { Path } from "./libc/calls.ts";
+import { O } from "./libc/constants.ts";
+import { Directory } from "./libc/directory.ts";
+import type { Stat } from "./libc/structures.ts";
+import { sys } from "./libc/sys.ts";
 import type { Peer } from "./peer.ts";
 
 /** Users without privileges, each in the group of the same number. */

@@ -1,6 +1,7 @@
 /** What src/vfs/SEMANTICS.md lets differ from ext4 while a cluster has two mounts, as narrowly as can be told. */
 import { readlinkSync } from "node:fs";
-import { sys, SysError } from "../conformance/libc.ts";
+import { SysError } from "../conformance/libc/calls.ts";
+import { sys } from "../conformance/libc/sys.ts";
 import type { Side } from "./side.ts";
 
 /**

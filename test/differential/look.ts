@@ -1,6 +1,10 @@
 /** What is compared of an inode and of whole trees, and what is not, because it differs by nature. */
 import { createHash } from "node:crypto";
-import { Directory, O, sys, type Path, type Stat } from "../conformance/libc.ts";
+import type { Path } from "../conformance/libc/calls.ts";
+import { O } from "../conformance/libc/constants.ts";
+import { Directory } from "../conformance/libc/directory.ts";
+import type { Stat } from "../conformance/libc/structures.ts";
+import { sys } from "../conformance/libc/sys.ts";
 import { outcomeOf, type Side } from "./side.ts";
 
 const fileTypes = 0o170000;

@@ -2,7 +2,9 @@
  * One of the two filesystems that are compared: a root directory and what is open there. Descriptors are known by slot,
  * the same number on both sides.
  */
-import { sys, SysError, type Mapping } from "../conformance/libc.ts";
+import { SysError } from "../conformance/libc/calls.ts";
+import type { Mapping } from "../conformance/libc/mapping.ts";
+import { sys } from "../conformance/libc/sys.ts";
 
 export interface OpenFile {
   readonly fd: number;

@@ -1,5 +1,6 @@
 /** Steps that look at and change attributes, extended attributes and ACLs. */
-import { AT, sys } from "../conformance/libc.ts";
+import { AT } from "../conformance/libc/constants.ts";
+import { sys } from "../conformance/libc/sys.ts";
 import { descriptorToChange } from "./exempt.ts";
 import { shown, timeOf, xattrsOf } from "./look.ts";
 import { kind, octal, type Kind, type World } from "./world.ts";

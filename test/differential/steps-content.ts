@@ -1,5 +1,7 @@
 /** Steps that read and change content. */
-import { FALLOC, Mapping, SEEK, sys } from "../conformance/libc.ts";
+import { FALLOC, SEEK } from "../conformance/libc/constants.ts";
+import { Mapping } from "../conformance/libc/mapping.ts";
+import { sys } from "../conformance/libc/sys.ts";
 import { contentOf } from "./look.ts";
 import type { Side } from "./side.ts";
 import { descriptorToCopy } from "./exempt.ts";

@@ -1,5 +1,6 @@
 /** Steps that open, duplicate and close, and what belongs to an open file: its flags, its locks. */
-import { AT, F, LOCK, O, sys } from "../conformance/libc.ts";
+import { AT, F, LOCK, O } from "../conformance/libc/constants.ts";
+import { sys } from "../conformance/libc/sys.ts";
 import { kind, octal, type Kind, type World } from "./world.ts";
 
 const typeFifo = 0o010000;

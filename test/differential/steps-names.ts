@@ -1,5 +1,7 @@
 /** Steps that change and look at names. */
-import { AT, Directory, O, RENAME, sys } from "../conformance/libc.ts";
+import { AT, O, RENAME } from "../conformance/libc/constants.ts";
+import { Directory } from "../conformance/libc/directory.ts";
+import { sys } from "../conformance/libc/sys.ts";
 import { renaming } from "./exempt.ts";
 import { listing } from "./look.ts";
 import { kind, octal, type Kind } from "./world.ts";

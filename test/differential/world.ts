@@ -3,7 +3,9 @@
  * what the local side holds, so that a seed always makes the same steps.
  */
 import type { Random } from "../../src/base/random.ts";
-import { sys, SysError, type Stat } from "../conformance/libc.ts";
+import { SysError } from "../conformance/libc/calls.ts";
+import type { Stat } from "../conformance/libc/structures.ts";
+import { sys } from "../conformance/libc/sys.ts";
 import type { Side } from "./side.ts";
 
 /** What a step does on one side; its result (or errno) must be the same on the other. */

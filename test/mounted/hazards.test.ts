@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import test from "ava";
-import { O } from "../conformance/libc.ts";
+import { O } from "../conformance/libc/constants.ts";
 import { startCluster, type Cluster } from "../support/cluster.ts";
 import {
   eventually,

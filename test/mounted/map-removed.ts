@@ -1,6 +1,8 @@
 /** Maps a file, removes it, closes it, lets the kernel's caches go, and reads and stores through the mapping: map-removed.ts PATH */
 import { writeFileSync } from "node:fs";
-import { Mapping, O, sys } from "../conformance/libc.ts";
+import { O } from "../conformance/libc/constants.ts";
+import { Mapping } from "../conformance/libc/mapping.ts";
+import { sys } from "../conformance/libc/sys.ts";
 
 const path = process.argv[2] ?? "";
 const bytes = 1 << 20;

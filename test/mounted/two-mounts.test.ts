@@ -3,7 +3,7 @@
  * everything, and while both are there, what one did the other sees at its very next system call.
  */
 import test, { type ExecutionContext } from "ava";
-import { F, LOCK, O } from "../conformance/libc.ts";
+import { F, LOCK, O } from "../conformance/libc/constants.ts";
 import type { Peer } from "../conformance/peer.ts";
 import { startCluster, type Cluster } from "../support/cluster.ts";
 import { eventually, newRequests, requestsIn, SecondMount, startDfs, withPeers } from "./acting.ts";

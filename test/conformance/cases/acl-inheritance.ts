@@ -1,7 +1,8 @@
 /** Default ACLs: what new files and directories get from them. */
 import { accessAcl, aclOf, defaultAcl, setAcl, type Acl } from "../acl.ts";
 import { equal, fails, suite } from "../case.ts";
-import { O, sys } from "../libc.ts";
+import { O } from "../libc/constants.ts";
+import { sys } from "../libc/sys.ts";
 import { file, modeOf, touchOpen } from "../steps.ts";
 
 const cases = suite("acl");

@@ -1,7 +1,8 @@
 /** POSIX ACLs: who may, how they and the mode follow each other, what is inherited. */
 import { accessAcl, aclOf, defaultAcl, encodeAcl, encodeEntries, setAcl, type Acl } from "../acl.ts";
 import { equal, fails, suite } from "../case.ts";
-import { O, sys } from "../libc.ts";
+import { O } from "../libc/constants.ts";
+import { sys } from "../libc/sys.ts";
 import { alice, bob, file, modeOf, moved, namesIn, ownedDirectory, ownedFile, touchOpen } from "../steps.ts";
 
 const cases = suite("acl");

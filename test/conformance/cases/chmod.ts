@@ -1,6 +1,7 @@
 /** chmod, fchmod: who may, which bits stay. */
 import { equal, fails, suite } from "../case.ts";
-import { O, sys } from "../libc.ts";
+import { O } from "../libc/constants.ts";
+import { sys } from "../libc/sys.ts";
 import { alice, bob, file, modeOf, moved, opened, ownedDirectory, ownedFile } from "../steps.ts";
 
 const cases = suite("chmod");

@@ -1,6 +1,8 @@
 /** chown, lchown, fchown: who may give what to whom. */
 import { equal, fails, suite } from "../case.ts";
-import { O, sys, type Path } from "../libc.ts";
+import type { Path } from "../libc/calls.ts";
+import { O } from "../libc/constants.ts";
+import { sys } from "../libc/sys.ts";
 import { alice, bob, file, modeOf, moved, opened, ownedDirectory, ownedFile } from "../steps.ts";
 
 const cases = suite("chown");

@@ -1,6 +1,7 @@
 /** copy_file_range and sendfile. */
 import { equal, fails, holds, suite } from "../case.ts";
-import { O, sys } from "../libc.ts";
+import { O } from "../libc/constants.ts";
+import { sys } from "../libc/sys.ts";
 import { alice, contentOf, file, modeOf, moved, opened, ownedFile } from "../steps.ts";
 
 const cases = suite("copy_file_range");

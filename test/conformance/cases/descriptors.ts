@@ -2,7 +2,8 @@
 import { copyFileSync } from "node:fs";
 import { spawn, spawnSync } from "node:child_process";
 import { equal, fails, holds, suite } from "../case.ts";
-import { FALLOC, O, sys } from "../libc.ts";
+import { FALLOC, O } from "../libc/constants.ts";
+import { sys } from "../libc/sys.ts";
 import { alice, contentOf, file, modeOf, namesIn, opened, pause, touchOpen } from "../steps.ts";
 
 const cases = suite("descriptors");

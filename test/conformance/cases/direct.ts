@@ -1,7 +1,8 @@
 /** O_DIRECT beside the page cache, limits on size, and what a killed process leaves behind. By dd, which aligns. */
 import { spawnSync } from "node:child_process";
 import { equal, fails, holds, suite, type Place } from "../case.ts";
-import { F, LOCK, O, sys } from "../libc.ts";
+import { F, LOCK, O } from "../libc/constants.ts";
+import { sys } from "../libc/sys.ts";
 import { Peer } from "../peer.ts";
 import { contentOf, file, opened, waitsInCall } from "../steps.ts";
 

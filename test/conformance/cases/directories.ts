@@ -1,6 +1,7 @@
 /** mkdir and rmdir. */
 import { equal, fails, suite } from "../case.ts";
-import { AT, O, sys } from "../libc.ts";
+import { AT, O } from "../libc/constants.ts";
+import { sys } from "../libc/sys.ts";
 import { alice, bob, file, modeOf, moved, namesIn, nobody, opened, ownedDirectory } from "../steps.ts";
 
 const cases = suite("directories");

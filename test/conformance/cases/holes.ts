@@ -1,6 +1,7 @@
 /** fallocate in the modes that FUSE passes on, SEEK_DATA and SEEK_HOLE. */
 import { equal, fails, holds, suite } from "../case.ts";
-import { FALLOC, O, SEEK, sys } from "../libc.ts";
+import { FALLOC, O, SEEK } from "../libc/constants.ts";
+import { sys } from "../libc/sys.ts";
 import { alice, file, modeOf, moved, opened, ownedFile } from "../steps.ts";
 
 const cases = suite("fallocate");

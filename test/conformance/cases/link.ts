@@ -1,5 +1,6 @@
 import { equal, fails, suite } from "../case.ts";
-import { AT, O, sys } from "../libc.ts";
+import { AT, O } from "../libc/constants.ts";
+import { sys } from "../libc/sys.ts";
 import { alice, bob, contentOf, file, moved, nobody, opened, ownedFile } from "../steps.ts";
 
 const cases = suite("link");

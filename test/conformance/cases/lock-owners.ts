@@ -1,6 +1,7 @@
 /** What differs between fcntl and OFD locks: who owns them. */
 import { equal, fails, suite } from "../case.ts";
-import { F, O, sys } from "../libc.ts";
+import { F, O } from "../libc/constants.ts";
+import { sys } from "../libc/sys.ts";
 import { file, opened, pause, waitsInCall } from "../steps.ts";
 
 const cases = suite("locks");

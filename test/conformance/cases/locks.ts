@@ -1,6 +1,8 @@
 /** flock, fcntl and OFD locks between two processes. */
 import { equal, fails, suite, type Place } from "../case.ts";
-import { F, LOCK, O, sys, type FileLock } from "../libc.ts";
+import { F, LOCK, O } from "../libc/constants.ts";
+import type { FileLock } from "../libc/structures.ts";
+import { sys } from "../libc/sys.ts";
 import { Peer } from "../peer.ts";
 import { file, opened, pause, waitsInCall } from "../steps.ts";
 

@@ -1,6 +1,8 @@
 /** Mapped files, shared and private. */
 import { equal, fails, holds, suite } from "../case.ts";
-import { Mapping, O, sys } from "../libc.ts";
+import { O } from "../libc/constants.ts";
+import { Mapping } from "../libc/mapping.ts";
+import { sys } from "../libc/sys.ts";
 import { contentOf, file, opened } from "../steps.ts";
 
 const cases = suite("mmap");

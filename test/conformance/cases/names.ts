@@ -1,6 +1,7 @@
 /** Names and paths: which bytes, how long, and what the umask does to what they are made with. */
 import { equal, fails, suite } from "../case.ts";
-import { O, sys } from "../libc.ts";
+import { O } from "../libc/constants.ts";
+import { sys } from "../libc/sys.ts";
 import { contentOf, file, modeOf, namesIn, touchOpen } from "../steps.ts";
 
 const cases = suite("names");

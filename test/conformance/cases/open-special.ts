@@ -1,6 +1,7 @@
 /** The flags of open that change what the descriptor is: O_TMPFILE, O_PATH, O_APPEND, O_DIRECT, O_NOATIME, O_SYNC. */
 import { equal, fails, holds, suite } from "../case.ts";
-import { AT, O, sys } from "../libc.ts";
+import { AT, O } from "../libc/constants.ts";
+import { sys } from "../libc/sys.ts";
 import { alice, bob, contentOf, file, namesIn, nobody, opened, ownedFile, pause, touchOpen } from "../steps.ts";
 
 const cases = suite("open");

@@ -1,5 +1,6 @@
 import { equal, fails, holds, suite } from "../case.ts";
-import { O, sys } from "../libc.ts";
+import { O } from "../libc/constants.ts";
+import { sys } from "../libc/sys.ts";
 import { bob, alice, contentOf, file, modeOf, nobody, opened, ownedFile, pause, touchOpen } from "../steps.ts";
 
 const cases = suite("open");

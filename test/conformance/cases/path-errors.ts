@@ -1,6 +1,9 @@
 /** What every call that takes a path must answer when the way to the file is wrong. */
 import { fails, suite, type Place } from "../case.ts";
-import { AT, Directory, O, sys, type Path } from "../libc.ts";
+import type { Path } from "../libc/calls.ts";
+import { AT, O } from "../libc/constants.ts";
+import { Directory } from "../libc/directory.ts";
+import { sys } from "../libc/sys.ts";
 import { file, nobody, touchOpen } from "../steps.ts";
 
 const cases = suite("path errors");

@@ -1,6 +1,7 @@
 /** read, write, pread, pwrite, lseek, fsync: content and positions. */
 import { equal, fails, holds, suite } from "../case.ts";
-import { O, SEEK, sys } from "../libc.ts";
+import { O, SEEK } from "../libc/constants.ts";
+import { sys } from "../libc/sys.ts";
 import { alice, contentOf, file, modeOf, moved, opened, ownedFile } from "../steps.ts";
 
 const cases = suite("read and write");

@@ -1,6 +1,8 @@
 /** readdir, seekdir, telldir, rewinddir, also while the directory changes. */
 import { equal, fails, holds, suite, type Place } from "../case.ts";
-import { Directory, O, sys, type DirectoryEntry } from "../libc.ts";
+import { O } from "../libc/constants.ts";
+import { Directory, type DirectoryEntry } from "../libc/directory.ts";
+import { sys } from "../libc/sys.ts";
 import { alice, bob, file, moved, namesIn, ownedDirectory } from "../steps.ts";
 
 const cases = suite("readdir");

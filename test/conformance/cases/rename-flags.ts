@@ -1,6 +1,7 @@
 /** renameat2: NOREPLACE, EXCHANGE, WHITEOUT. */
 import { equal, fails, suite } from "../case.ts";
-import { O, RENAME, sys } from "../libc.ts";
+import { O, RENAME } from "../libc/constants.ts";
+import { sys } from "../libc/sys.ts";
 import { alice, bob, contentOf, file, moved, namesIn, nobody, opened, ownedDirectory, ownedFile } from "../steps.ts";
 
 const cases = suite("renameat2");

@@ -1,5 +1,6 @@
 import { equal, fails, suite, type Place } from "../case.ts";
-import { O, sys } from "../libc.ts";
+import { O } from "../libc/constants.ts";
+import { sys } from "../libc/sys.ts";
 import {
   alice,
   bob,

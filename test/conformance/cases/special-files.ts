@@ -1,6 +1,7 @@
 /** mknod, mkfifo: fifos, devices and sockets. */
 import { equal, fails, suite } from "../case.ts";
-import { O, sys } from "../libc.ts";
+import { O } from "../libc/constants.ts";
+import { sys } from "../libc/sys.ts";
 import { alice, file, moved, nobody, opened, touchOpen } from "../steps.ts";
 
 const cases = suite("special files");

@@ -1,6 +1,7 @@
 /** stat, lstat, fstat, statx, statfs, access. */
 import { equal, fails, holds, suite } from "../case.ts";
-import { O, sys } from "../libc.ts";
+import { O } from "../libc/constants.ts";
+import { sys } from "../libc/sys.ts";
 import { alice, bob, file, modeOf, moved, opened, ownedDirectory, ownedFile, pause } from "../steps.ts";
 
 const cases = suite("stat");

@@ -1,6 +1,7 @@
 /** Sticky directories, setgid directories, and what unprivileged users may do with names. */
 import { equal, fails, suite, type Place } from "../case.ts";
-import { O, RENAME, sys } from "../libc.ts";
+import { O, RENAME } from "../libc/constants.ts";
+import { sys } from "../libc/sys.ts";
 import { alice, bob, file, modeOf, namesIn, ownedDirectory, ownedFile, touchOpen } from "../steps.ts";
 
 const cases = suite("sticky and setgid directories");

@@ -1,5 +1,6 @@
 import { equal, fails, suite } from "../case.ts";
-import { O, sys } from "../libc.ts";
+import { O } from "../libc/constants.ts";
+import { sys } from "../libc/sys.ts";
 import { alice, contentOf, file, moved, namesIn, nobody, touchOpen } from "../steps.ts";
 
 const cases = suite("symlink");

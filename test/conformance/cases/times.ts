@@ -1,6 +1,7 @@
 /** Which operation moves which time of which inode. */
 import { equal, holds, suite, type Place } from "../case.ts";
-import { O, RENAME, sys } from "../libc.ts";
+import { O, RENAME } from "../libc/constants.ts";
+import { sys } from "../libc/sys.ts";
 import { contentOf, file, moved, namesIn, opened, pause, touchOpen } from "../steps.ts";
 
 const cases = suite("times");

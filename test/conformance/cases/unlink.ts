@@ -1,5 +1,6 @@
 import { equal, fails, holds, suite } from "../case.ts";
-import { O, sys } from "../libc.ts";
+import { O } from "../libc/constants.ts";
+import { sys } from "../libc/sys.ts";
 
 const cases = suite("unlink");
 export const unlinkCases = cases.all;

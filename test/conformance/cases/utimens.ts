@@ -1,6 +1,7 @@
 /** utimensat, futimens. */
 import { equal, fails, holds, suite } from "../case.ts";
-import { AT, O, sys } from "../libc.ts";
+import { AT, O } from "../libc/constants.ts";
+import { sys } from "../libc/sys.ts";
 import { alice, bob, file, moved, opened, ownedFile, pause } from "../steps.ts";
 
 const cases = suite("utimens");

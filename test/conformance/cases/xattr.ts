@@ -1,6 +1,7 @@
 /** Extended attributes: namespaces, flags, sizes, lists. */
 import { equal, fails, holds, suite } from "../case.ts";
-import { O, sys } from "../libc.ts";
+import { O } from "../libc/constants.ts";
+import { sys } from "../libc/sys.ts";
 import { alice, bob, file, moved, namesIn, opened, ownedDirectory, ownedFile } from "../steps.ts";
 
 const cases = suite("xattr");
