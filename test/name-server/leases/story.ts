@@ -32,19 +32,15 @@ const reading = fc.record({ ino, level, insist: fc.boolean() }).map((one) => [on
 const client = fc.nat(4);
 const nth = fc.nat(3);
 const action = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant("send" as const), client, wants: fc.oneof(wants, reading) }) },
-  { weight: 10, arbitrary: fc.record({ kind: fc.constant("receive" as const), client }) },
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant("reply" as const), client }) },
-  { weight: 5, arbitrary: fc.record({ kind: fc.constant("recall" as const), client }) },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant("flush" as const), client, nth }) },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant("acknowledge" as const), client, nth, forced: fc.boolean() }) },
+  { weight: 8, arbitrary: fc.record({ kind: fc.constant("send" as const), client, wants: fc.oneof(wants, reading) }) },
+  { weight: 16, arbitrary: fc.record({ kind: fc.constant("receive" as const), client }) },
+  { weight: 8, arbitrary: fc.record({ kind: fc.constant("reply" as const), client }) },
+  { weight: 8, arbitrary: fc.record({ kind: fc.constant("recall" as const), client }) },
+  { weight: 8, arbitrary: fc.record({ kind: fc.constant("flush" as const), client, nth }) },
+  { weight: 8, arbitrary: fc.record({ kind: fc.constant("acknowledge" as const), client, nth, forced: fc.boolean() }) },
   {
-    weight: 8,
-    arbitrary: fc.record({
-      kind: fc.constant("run" as const),
-      nth,
-      beside: fc.option(ino, { nil: undefined, freq: 1 }),
-    }),
+    weight: 14,
+    arbitrary: fc.record({ kind: fc.constant("run" as const), nth, beside: fc.option(ino, { nil: undefined }) }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("retry" as const), nth, wants }) },
   {
@@ -65,6 +61,11 @@ type Performers = { readonly [K in Action["kind"]]: (world: World, action: Actio
 
 const at = <T>(list: readonly T[], index: number): T => list[index % list.length] as T;
 const clientAt = (world: World, { client: index }: { client: number }): Client => at(world.clients, index);
+/** One of those that can do it, if any. */
+function able(world: World, { client: index }: { client: number }, can: (one: Client) => boolean): Client | undefined {
+  const clients = world.clients.filter(can);
+  return clients.length === 0 ? undefined : at(clients, index);
+}
 const inoAt = (world: World, { ino: index }: { ino: number }): Ino => at(world.inos, index);
 
 const performers: Performers = {
@@ -75,15 +76,24 @@ const performers: Performers = {
     for (const one of wanted) who.flushDirty(one.ino);
     who.send(wanted);
   },
-  receive: (world, action) => void world.receive(clientAt(world, action)),
+  receive(world, action) {
+    const who = able(world, action, ({ up }) => up.length > 0);
+    if (who !== undefined) world.receive(who);
+  },
   reply(world, action) {
-    clientAt(world, action).receiveReply();
+    able(world, action, ({ replies }) => replies.length > 0)?.receiveReply();
   },
   recall(world, action) {
-    clientAt(world, action).receiveRecall();
+    able(world, action, ({ recalls }) => recalls.length > 0)?.receiveRecall();
   },
-  flush: (world, action) => void clientAt(world, action).flush(action.nth),
-  acknowledge: (world, action) => void clientAt(world, action).acknowledge(action.nth, action.forced),
+  flush(world, action) {
+    const who = able(world, action, ({ open }) => open.some(({ flushed }) => !flushed));
+    who?.flush(action.nth % who.open.length);
+  },
+  acknowledge(world, action) {
+    const who = able(world, action, ({ open }) => open.some(({ flushed }) => flushed));
+    who?.acknowledge(action.nth % who.open.length, action.forced);
+  },
   blocked: (world, action) => void clientAt(world, action).up.push({ kind: "blocked" }),
   run(world, { nth: index, beside }) {
     world.run(
@@ -98,10 +108,13 @@ const performers: Performers = {
     world.cancel(index);
   },
   write(world, action) {
-    world.writeLocally(clientAt(world, action), inoAt(world, action), at(parts, action.part));
+    const ino = inoAt(world, action);
+    const who = able(world, action, (one) => one.mayWriteLocally(ino));
+    if (who !== undefined) world.writeLocally(who, ino, at(parts, action.part));
   },
   release(world, action) {
-    clientAt(world, action).release(inoAt(world, action));
+    const ino = inoAt(world, action);
+    able(world, action, (one) => one.beliefs.get(ino)?.level === "shared")?.release(ino);
   },
   close(world, action) {
     clientAt(world, action).close(inoAt(world, action), action.still ? "reading" : undefined);
@@ -147,4 +160,4 @@ function real(
   });
 }
 
-export const story = fc.array(action, { minLength: 20, maxLength: 120, size: "max" });
+export const story = fc.array(action, { minLength: 60, maxLength: 200, size: "max" });

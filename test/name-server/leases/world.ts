@@ -8,7 +8,6 @@ import { toIno, type Ino, type SessionId } from "../../../src/base/ids.ts";
 import { calmMillis } from "../../../src/name-server/leases/back-off.ts";
 import { createLeaseTable } from "../../../src/name-server/leases/table.ts";
 import type { Effects, LeaseBounds, Want } from "../../../src/name-server/leases/types.ts";
-import type { LeaseGrant } from "../../../src/protocol/leases.ts";
 import { Client, parts, partsOf, type Job, type Part, type Upward } from "./model-client.ts";
 
 export class World {
