@@ -75,7 +75,7 @@ export function creationOperations(core: Core): Pick<Operations, Creating> {
         nameServer.change("mkdir", { caller, parent, name, mode, umask }, { signal }),
       );
       // It is empty, and whatever gets a name in it is told here.
-      if (coherence.trustsNames(made.inode, made.since)) dentries.beginListing(made.inode.ino)();
+      if (coherence.trustsNames(made.inode, made.since)) dentries.beginListing(made.inode.ino).complete();
       return entry(made);
     },
     async symlink(request, parent, name, target) {

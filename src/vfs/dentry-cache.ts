@@ -15,17 +15,21 @@ export interface DentryCache {
   set(parent: Ino, name: Name, ino: Ino | null): void;
   /** Nothing is known of the name any longer. */
   delete(parent: Ino, name: Name): void;
-  /**
-   * All names of the directory are going to be set. Returns what to call when they are: if nothing of the directory was
-   * lost meanwhile it is complete. The caller knows that no name has changed without being set.
-   */
-  beginListing(parent: Ino): () => void;
+  /** All names of the directory are going to be set. The caller knows that no name changes without being set. */
+  beginListing(parent: Ino): Listing;
   isComplete(parent: Ino): boolean;
   /** The directory is gone. */
   forget(parent: Ino): void;
   clear(): void;
   /** Names. */
   readonly size: number;
+}
+
+export interface Listing {
+  /** Whether nothing of the directory was lost since the listing began: what is known of a name is then its newest state. */
+  readonly isWhole: boolean;
+  /** All names are set: the directory is complete, if the listing is whole. */
+  complete(): void;
 }
 
 interface Directory {
@@ -118,8 +122,14 @@ export function createDentryCache(namesMax: number): DentryCache {
       const directory = findOrAdd(parent);
       const { losses } = directory;
       shrink();
-      return () => {
-        if (directories.get(parent) === directory && directory.losses === losses) directory.complete = true;
+      const isWhole = (): boolean => directories.get(parent) === directory && directory.losses === losses;
+      return {
+        get isWhole() {
+          return isWhole();
+        },
+        complete() {
+          if (isWhole()) directory.complete = true;
+        },
       };
     },
     isComplete: (parent) => directories.get(parent)?.complete === true,

@@ -125,13 +125,13 @@ function rememberNames(core: Core, directory: OpenDirectory, page: ListingPage, 
     directory.wholeListing = undefined;
     return;
   }
-  if (cookie === 0) directory.wholeListing = { since: page.since, next: 0, complete: dentries.beginListing(ino) };
+  if (cookie === 0) directory.wholeListing = { since: page.since, next: 0, names: dentries.beginListing(ino) };
   else if (directory.wholeListing?.next !== cookie) directory.wholeListing = undefined;
   for (const entry of page.entries) dentries.set(ino, entry.name, entry.ino);
   const listing = directory.wholeListing;
   if (listing === undefined) return;
   listing.next = page.entries.at(-1)?.cookie ?? cookie;
-  if (page.end && coherence.trustsNames(directory.inode, listing.since)) listing.complete();
+  if (page.end && coherence.trustsNames(directory.inode, listing.since)) listing.names.complete();
 }
 
 /** `.` and `..` after `cookie`; false when the sink is full. */

@@ -3,7 +3,8 @@
  * second name that had to be asked for, or later in a large directory, so that at most `namesPerMiss` names are listed for
  * each name that was asked for. Names are remembered, attributes foreseen; none of it counts as a lookup.
  *
- * Only while caching is allowed; a page during which a name of the directory was changed here ends the listing unread.
+ * Only while caching is allowed. Names may change here while a page is on its way (rm of many names does nothing else):
+ * what is known of a name is then newer than the page, so a page adds only names of which nothing is known.
  * One listing per directory at a time; lookups that come meanwhile wait for its pages.
  */
 import type { Inode } from "./inode.ts";
@@ -11,7 +12,7 @@ import { limits } from "../base/limits.ts";
 import type { NameServer } from "../remote/types.ts";
 import type { Background } from "./background.ts";
 import type { Coherence } from "./coherence.ts";
-import type { DentryCache } from "./dentry-cache.ts";
+import type { DentryCache, Listing } from "./dentry-cache.ts";
 import type { InodeTable } from "./inode-table.ts";
 
 export interface ListAhead {
@@ -40,13 +41,15 @@ export function createListAhead(parts: ListAheadParts): ListAhead {
   /** Asks for the names after `cookie` and remembers them. Undefined: it ends here, for whatever reason. */
   const takePage = async (
     directory: Inode,
+    listing: Listing,
     cookie: number,
   ): Promise<{ names: number; last: number; end: boolean } | undefined> => {
     const since = coherence.moment;
     const request = { ino: directory.ino, cookie, bytesMax: limits.directoryPageBytes, plus: true };
     const { entries, end } = await nameServer.ask("readdir", request);
-    if (inodes.get(directory.ino) !== directory || !coherence.trustsNames(directory, since)) return undefined;
+    if (inodes.get(directory.ino) !== directory || !listing.isWhole) return undefined;
     for (const { name, ino, attributes } of entries) {
+      if (dentries.get(directory.ino, name) !== undefined) continue;
       dentries.set(directory.ino, name, ino);
       if (attributes !== undefined) inodes.foresee(attributes, since);
     }
@@ -54,18 +57,17 @@ export function createListAhead(parts: ListAheadParts): ListAhead {
   };
 
   const list = async (directory: Inode): Promise<void> => {
-    const since = coherence.moment;
-    const complete = dentries.beginListing(directory.ino);
+    const listing = dentries.beginListing(directory.ino);
     let names = 0;
     let cookie = 0;
     try {
       for (;;) {
-        const coming = takePage(directory, cookie);
+        const coming = takePage(directory, listing, cookie);
         directory.namesComing = coming.catch(() => undefined);
         const page = await coming;
         if (page === undefined) return;
         if (page.end) {
-          if (coherence.trustsNames(directory, since)) complete();
+          listing.complete();
           return;
         }
         names += page.names;

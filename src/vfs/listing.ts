@@ -3,6 +3,7 @@
  * names: entries of equal hash come together in one page, and a cookie alone would not tell between them, so a page
  * remembers how many of the equal ones were taken.
  */
+import type { Listing } from "./dentry-cache.ts";
 import type { Ino } from "../base/ids.ts";
 import type { NameServerMethods } from "../protocol/name-server.ts";
 
@@ -30,8 +31,7 @@ export interface WholeListing {
   readonly since: number;
   /** The cookie that the next one has to follow. */
   next: number;
-  /** To be called when all names have been remembered: see DentryCache. */
-  readonly complete: () => void;
+  readonly names: Listing;
 }
 
 /** Cookies of the two entries that every directory starts with; the server's are greater. */

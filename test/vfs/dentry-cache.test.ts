@@ -11,10 +11,10 @@ const file = toIno(7);
 test("in a complete directory a name that is not there is absent", (t) => {
   const dentries = createDentryCache(10);
   t.is(dentries.get(rootIno, name("a")), undefined);
-  const complete = dentries.beginListing(rootIno);
+  const listing = dentries.beginListing(rootIno);
   dentries.set(rootIno, name("a"), file);
   t.is(dentries.get(rootIno, name("b")), undefined);
-  complete();
+  listing.complete();
   t.is(dentries.get(rootIno, name("a")), file);
   t.is(dentries.get(rootIno, name("b")), null);
   dentries.set(rootIno, name("b"), file);
@@ -25,9 +25,9 @@ test("in a complete directory a name that is not there is absent", (t) => {
 
 test("one name that is doubtful makes the directory incomplete", (t) => {
   const dentries = createDentryCache(10);
-  const complete = dentries.beginListing(rootIno);
+  const listing = dentries.beginListing(rootIno);
   dentries.set(rootIno, name("a"), file);
-  complete();
+  listing.complete();
   dentries.delete(rootIno, name("c"));
   t.is(dentries.get(rootIno, name("c")), undefined);
   t.is(dentries.get(rootIno, name("b")), undefined);
@@ -36,25 +36,25 @@ test("one name that is doubtful makes the directory incomplete", (t) => {
 
 test("a name that was lost while listing leaves the directory incomplete", (t) => {
   const dentries = createDentryCache(2);
-  const complete = dentries.beginListing(rootIno);
+  const listing = dentries.beginListing(rootIno);
   for (const text of ["a", "b", "c"]) dentries.set(rootIno, name(text), file);
-  complete();
+  listing.complete();
   t.is(dentries.size, 2);
   t.is(dentries.get(rootIno, name("a")), undefined);
   const again = dentries.beginListing(rootIno);
   dentries.delete(rootIno, name("b"));
-  again();
+  again.complete();
   t.false(dentries.isComplete(rootIno));
   const forgotten = dentries.beginListing(rootIno);
   dentries.clear();
-  forgotten();
+  forgotten.complete();
   t.is(dentries.get(rootIno, name("z")), undefined);
 });
 
 test("the directory used least recently goes as a whole", (t) => {
   const dentries = createDentryCache(3);
   const [one, two, three] = [toIno(11), toIno(12), toIno(13)];
-  for (const ino of [one, two]) dentries.beginListing(ino)();
+  for (const ino of [one, two]) dentries.beginListing(ino).complete();
   dentries.set(one, name("a"), file);
   dentries.set(one, name("b"), file);
   dentries.set(two, name("a"), file);
@@ -77,12 +77,12 @@ test("whatever happens, it answers what is true or nothing, and stays below its 
       for (const [what, parent, text] of all) {
         const key = `${String(parent)}/${text}`;
         if (what === "list") {
-          const complete = dentries.beginListing(parent);
+          const listing = dentries.beginListing(parent);
           for (const [path, ino] of truth) {
             const [at, child] = path.split("/") as [string, Name];
             if (at === String(parent)) dentries.set(parent, child, ino);
           }
-          complete();
+          listing.complete();
         } else if (what === "set") {
           truth.set(key, file);
           dentries.set(parent, text, file);

@@ -139,18 +139,40 @@ test("a large directory is asked name by name", async (t) => {
   t.deepEqual(server.takeMethods(), ["lookup"]);
 });
 
-test("a listing during which a name changed here is not believed", async (t) => {
+test("names that change here while a listing is on its way are newer than it; the others it tells", async (t) => {
+  const { operations, server } = await fakeMount();
+  fill(server, 6);
+  await lookup(operations, "old0");
+  const release = server.hold("readdir");
+  await lookup(operations, "old1");
+  await turns();
+  await operations.unlink(from(), rootIno, name("old0"));
+  await operations.unlink(from(), rootIno, name("old3"));
+  await operations.rename(from(), rootIno, name("old1"), rootIno, name("old2"), 0);
+  await createFile(operations, "new");
+  release();
+  await turns(200);
+  server.takeMethods();
+  for (const gone of ["old0", "old1", "old3"]) {
+    t.true("absent" in (await operations.lookup(from(), rootIno, name(gone))), gone);
+  }
+  for (const present of ["old2", "old4", "old5", "new"]) await lookup(operations, present);
+  t.true("absent" in (await operations.lookup(from(), rootIno, name("nothing"))));
+  t.deepEqual(server.takeMethods(), []);
+});
+
+test("a listing is not believed when the end of a change during it is not known", async (t) => {
   const { operations, server } = await fakeMount();
   fill(server, 3);
   await lookup(operations, "old0");
   const release = server.hold("readdir");
   await lookup(operations, "old1");
   await turns();
-  await operations.unlink(from(), rootIno, name("old0"));
+  server.fail("unlink", "EIO");
+  await t.throwsAsync(async () => operations.unlink(from(), rootIno, name("old2")), { message: /EIO/ });
   release();
   await turns(200);
   server.takeMethods();
-  t.true("absent" in (await operations.lookup(from(), rootIno, name("old0"))));
   await lookup(operations, "old2");
   t.deepEqual(server.takeMethods(), ["lookup"]);
 });
