@@ -31,6 +31,15 @@ export function shown(stat: Stat): Record<string, unknown> {
   };
 }
 
+export function isRegular(fd: number): boolean {
+  return (sys.fstat(fd).mode & fileTypes) === fileType;
+}
+
+/** Of an open regular file; else 0: sizes of directories are each filesystem's own (of a removed one it is 0 on ext4). */
+export function contentBytes(fd: number): number {
+  return isRegular(fd) ? Number(sys.fstat(fd).size) : 0;
+}
+
 /** Whole content, read with pread. */
 export function contentOf(fd: number, size: number): Buffer {
   const parts: Buffer[] = [];

@@ -2,7 +2,7 @@
 import { FALLOC, SEEK } from "../conformance/libc/constants.ts";
 import { Mapping } from "../conformance/libc/mapping.ts";
 import { sys } from "../conformance/libc/sys.ts";
-import { contentOf } from "./look.ts";
+import { contentBytes, contentOf, isRegular } from "./look.ts";
 import type { Side } from "./side.ts";
 import { descriptorToCopy } from "./exempt.ts";
 import { kind, type Choice, type Kind, type World } from "./world.ts";
@@ -10,6 +10,10 @@ import { kind, type Choice, type Kind, type World } from "./world.ts";
 /** Files stay below this, so that comparing them is quick. */
 const fileBytesMax = 12 << 20;
 const mappedBytes = 64 << 10;
+
+function mappable(fd: number): number {
+  return Math.min(mappedBytes, contentBytes(fd));
+}
 const pageBytes = 4096;
 
 function withSlot(name: string, weight: number, make: (w: World, slot: number) => Choice): Kind {
@@ -34,7 +38,8 @@ function fallocating(name: string, weight: number, mode: number): Kind {
 /** Where data or a hole begins may be said more or less finely: it has to be true, and to leave no data out. */
 function seekTruth(side: Side, slot: number, offset: number, whence: number): string {
   const fd = side.fd(slot);
-  const size = Number(sys.fstat(fd).size);
+  if (!isRegular(fd)) return "not a file";
+  const size = contentBytes(fd);
   const bytes = contentOf(fd, size);
   const isZero = (from: number, to: number): boolean => bytes.subarray(from, to).every((byte) => byte === 0);
   let found: number | undefined;
@@ -122,7 +127,7 @@ export const contentSteps: readonly Kind[] = [
   }),
   withSlot("read everything", 6, (_w, slot) => ({
     args: "",
-    act: (side) => contentOf(side.fd(slot), Number(sys.fstat(side.fd(slot)).size)),
+    act: (side) => contentOf(side.fd(slot), contentBytes(side.fd(slot))),
   })),
   withSlot("lseek SET, CUR, END", 5, (w, slot) => {
     const [offset, whence] = [w.offset() - (w.chance(4) ? 5000 : 0), w.any([SEEK.SET, SEEK.CUR, SEEK.END])];
@@ -193,7 +198,7 @@ export const contentSteps: readonly Kind[] = [
     return {
       args: `${String(bytes.length)} at ${String(at)}`,
       act: (side) => {
-        const length = Math.min(mappedBytes, Number(sys.fstat(side.fd(slot)).size));
+        const length = mappable(side.fd(slot));
         if (at >= length) return "beyond the end";
         const map = new Mapping(side.fd(slot), length, { shared: true, writable: true });
         bytes.copy(map.bytes, at, 0, length - at);
@@ -211,7 +216,7 @@ export const contentSteps: readonly Kind[] = [
       args: `#${String(slot)}`,
       act: (side) => {
         const file = side.file(slot);
-        const bytes = Math.min(mappedBytes, Number(sys.fstat(file.fd).size));
+        const bytes = mappable(file.fd);
         if (file.mapping !== undefined || bytes < pageBytes) return "not now";
         file.mapping = { bytes, map: new Mapping(file.fd, bytes, { shared: true, writable: true }) };
         return bytes;
@@ -240,7 +245,7 @@ export const contentSteps: readonly Kind[] = [
     return {
       args: `${String(bytes.length)} at ${String(at)}`,
       act: (side) => {
-        const length = Math.min(mappedBytes, Number(sys.fstat(side.fd(slot)).size));
+        const length = mappable(side.fd(slot));
         if (at >= length) return "beyond the end";
         const map = new Mapping(side.fd(slot), length, { shared: false, writable: true });
         bytes.copy(map.bytes, at, 0, length - at);
