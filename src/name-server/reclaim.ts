@@ -20,6 +20,7 @@ import {
   dueBlocks,
   reclaimStep,
   type DueBlocks,
+  type ReclaimPlace,
   type Transaction,
 } from "./namespace/index.ts";
 import type { Nodes, StorageNode } from "./nodes.ts";
@@ -72,10 +73,11 @@ export function createReclaim(parts: {
   let lastDeletedAt = -Infinity;
 
   async function pass(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      const more = await execution.change((transaction) => reclaimStep(makeContext(transaction), stepExtents));
-      if (!more) break;
-    }
+    let place: ReclaimPlace | undefined;
+    do {
+      const after = place;
+      place = await execution.change((transaction) => reclaimStep(makeContext(transaction), stepExtents, after));
+    } while (place !== undefined && !stopping.signal.aborted);
     if (clock.monotonicMillis() >= retryAt) {
       again = true;
       retryAt = Infinity;

@@ -29,8 +29,8 @@ export function endOf({ offset, record }: StoredExtent): number {
   return offset + record.length;
 }
 
-/** The extents that overlap [start, end), in order; at most `limit` of them. */
-export function extentsIn(
+/** The extents that begin in [start, end), in order; at most `limit` of them. */
+export function extentsFrom(
   reader: MetadataReader,
   content: Ino,
   start: number,
@@ -43,6 +43,18 @@ export function extentsIn(
     if (found.length >= limit) break;
     found.push({ offset: offsetOfKey(key), record: decodeExtent(value) });
   }
+  return found;
+}
+
+/** The extents that overlap [start, end), in order; at most `limit` of them. */
+export function extentsIn(
+  reader: MetadataReader,
+  content: Ino,
+  start: number,
+  end: number,
+  limit = Infinity,
+): StoredExtent[] {
+  const found = extentsFrom(reader, content, start, end, limit);
   if (start === 0 || found[0]?.offset === start) return found;
   const before = extentBefore(reader, content, start);
   if (before !== undefined && endOf(before) > start) found.unshift(before);

@@ -41,11 +41,12 @@ export function discardStretch(
     const kept = found.length <= extentsPerStep ? undefined : fewOutside(context, record, start, end);
     if (kept !== undefined) rest = moveAway(context, record, { start, end, kept });
     else {
+      let until = end;
       while (found.length > extentsPerStep) {
-        rest = cutLast(context, ino, rest, { start, end, truncate });
-        found = extentsIn(transaction, record.content, start, end, extentsPerStep + 1);
+        ({ rest, until } = cutLast(context, ino, rest, { start, end: until, truncate }));
+        found = extentsIn(transaction, record.content, start, until, extentsPerStep + 1);
       }
-      rest = cut(context, rest, start, end);
+      rest = cut(context, rest, start, until);
     }
   }
   return truncate ? { ...rest, size: start } : rest;
@@ -120,8 +121,16 @@ function moveExtent(context: OperationContext, from: Ino, to: Ino, { offset, rec
   transaction.remove(keys.extent(from, offset));
 }
 
-/** Cuts the last extents of the stretch and commits: the file is right at every step, shorter or with a larger hole. */
-function cutLast(context: OperationContext, ino: Ino, record: InodeRecord, stretch: Stretch): InodeRecord {
+/**
+ * Cuts the last extents of the stretch and commits: the file is right at every step, shorter or with a larger hole. What
+ * is left of the stretch ends at `until`.
+ */
+function cutLast(
+  context: OperationContext,
+  ino: Ino,
+  record: InodeRecord,
+  stretch: Stretch,
+): { rest: InodeRecord; until: number } {
   const { transaction } = context;
   const bounds = {
     gte: keys.extent(record.content, stretch.start),
@@ -135,5 +144,5 @@ function cutLast(context: OperationContext, ino: Ino, record: InodeRecord, stret
   const shorter = stretch.truncate ? { ...rest, size: from } : rest;
   writeInode(transaction, ino, shorter);
   context.checkpoint();
-  return shorter;
+  return { rest: shorter, until: from };
 }

@@ -53,6 +53,6 @@ export { countOfInodes, type OperationContext, type Space } from "./context.ts";
 export { directoriesOf } from "./directories.ts";
 export { initialize } from "./initialize.ts";
 export { releaseOrphan, releaseSession } from "./orphans.ts";
-export { blocksDeleted, dueBlocks, reclaimStep, releaseRanges, type DueBlocks } from "./reclaim.ts";
+export { blocksDeleted, dueBlocks, reclaimStep, releaseRanges, type DueBlocks, type ReclaimPlace } from "./reclaim.ts";
 export { Transaction } from "./transaction.ts";
 export type { Method, Reply, Request } from "./types.ts";

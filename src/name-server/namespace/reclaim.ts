@@ -4,36 +4,45 @@
  * (`blocksDeleted`). A node deletes a block only because it is listed here.
  */
 import type { Nanos } from "../../base/attributes.ts";
-import type { BlockId, SessionId } from "../../base/ids.ts";
+import type { BlockId, Ino, SessionId } from "../../base/ids.ts";
 import { blockOfKey, keys, reclaimSequenceOfKey } from "../../metadata-store/keys.ts";
 import { decodeRange, decodeReclaim, detachedFirst, isNamed } from "../../metadata-store/records.ts";
 import type { MetadataReader } from "../../metadata-store/types.ts";
 import { BlockAccounts, queueForDeletion } from "./block-accounts.ts";
-import { dropExtent, extentsIn } from "./content.ts";
+import { dropExtent, extentsFrom } from "./content.ts";
 import type { OperationContext } from "./context.ts";
 import type { Transaction } from "./transaction.ts";
 
 const extentsPerStepMax = 1_000;
 
+/** How far a content has been taken apart: nothing of it is left before. */
+export interface ReclaimPlace {
+  readonly content: Ino;
+  readonly offset: number;
+}
+
 /**
- * Dereferences up to `budget` extents of the oldest detached content. Returns whether anything was left to do: then it
- * is to be called again, in another transaction.
+ * Dereferences up to `budget` extents of the oldest detached content. Returns undefined when nothing was left to do, else
+ * where it got to: for the next step, in another transaction. (Without `after` a step looks at every key that the steps
+ * before it removed and that the base still has: with 17,000 extents that took the name server 2.5 s.)
  */
-export function reclaimStep(context: OperationContext, budget: number): boolean {
+export function reclaimStep(context: OperationContext, budget: number, after?: ReclaimPlace): ReclaimPlace | undefined {
   const { transaction } = context;
   const detached = { gte: keys.reclaim(detachedFirst), lt: keys.reclaimEnd, limit: 1 };
   for (const [key, value] of transaction.range(detached)) {
     const record = decodeReclaim(value);
-    if (record.kind !== "detached") return false;
+    if (record.kind !== "detached") return undefined;
+    const { content } = record;
     const limit = Math.max(1, Math.min(budget, extentsPerStepMax));
-    const found = extentsIn(transaction, record.content, 0, Number.MAX_SAFE_INTEGER, limit);
+    const start = after?.content === content ? after.offset : 0;
+    const found = extentsFrom(transaction, content, start, Number.MAX_SAFE_INTEGER, limit);
     const accounts = new BlockAccounts(context);
-    for (const stored of found) dropExtent(transaction, record.content, stored, accounts);
+    for (const stored of found) dropExtent(transaction, content, stored, accounts);
     accounts.write();
     if (found.length < limit) transaction.remove(key);
-    return true;
+    return { content, offset: (found.at(-1)?.offset ?? start) + 1 };
   }
-  return false;
+  return undefined;
 }
 
 /** One entry of the queue: to be given to `blocksDeleted` whole, once all its blocks are gone from all their nodes. */

@@ -5,6 +5,7 @@ import {
   blocksDeleted,
   dueBlocks,
   reclaimStep,
+  type ReclaimPlace,
   releaseRanges,
   releaseSession,
 } from "../../../src/name-server/namespace/index.ts";
@@ -30,7 +31,12 @@ function largeFile(count: number): { ns: Namespace; ino: Ino } {
 
 function reclaimAll(ns: Namespace): number {
   let steps = 0;
-  while (ns.run((context) => reclaimStep(context, 700))) steps++;
+  let place: ReclaimPlace | undefined;
+  do {
+    const after = place;
+    place = ns.run((context) => reclaimStep(context, 700, after));
+    if (place !== undefined) steps++;
+  } while (place !== undefined);
   return steps;
 }
 

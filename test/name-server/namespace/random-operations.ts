@@ -3,7 +3,7 @@ import { fileType } from "../../../src/base/attributes.ts";
 import { FsError, type ErrnoName } from "../../../src/base/errno.ts";
 import { blockName, type BlockId, type Ino } from "../../../src/base/ids.ts";
 import { seededRandom, type Random } from "../../../src/base/random.ts";
-import { reclaimStep } from "../../../src/name-server/namespace/index.ts";
+import { reclaimStep, type ReclaimPlace } from "../../../src/name-server/namespace/index.ts";
 import type { Extent } from "../../../src/protocol/types.ts";
 import { Model, putContent, Refusal, type Node } from "./model.ts";
 import { same } from "./same.ts";
@@ -12,6 +12,7 @@ import { group, groupEpoch, n, Namespace, root, rootIno, session } from "./suppo
 const fileBytesMax = 20_000;
 
 export class RandomRun {
+  #reclaimed: ReclaimPlace | undefined;
   readonly namespace = new Namespace();
   readonly model = new Model(rootIno);
   readonly #random: Random;
@@ -272,8 +273,10 @@ export class RandomRun {
   #reclaim(): void {
     const budget = 1 + this.#below(20);
     this.log.push(`reclaim ${String(budget)}`);
-    this.namespace.run((context) => reclaimStep(context, budget), session);
-    if (this.#chance(20)) this.namespace.restart();
+    this.#reclaimed = this.namespace.run((context) => reclaimStep(context, budget, this.#reclaimed), session);
+    if (!this.#chance(20)) return;
+    this.namespace.restart();
+    this.#reclaimed = undefined;
   }
 
   #file(): Node | undefined {
