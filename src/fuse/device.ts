@@ -62,14 +62,23 @@ export class Device {
     }
   }
 
+  /** After the handshake, which reads by itself: from here on `serve` and `write` are all. Throws if it cannot go on. */
+  beginServing(): void {
+    this.loopReads = this.loop?.open(this.fd);
+  }
+
   /** Reads requests into `handler`, in order of arrival as far as several readers allow, until the connection ends. */
   async serve(handler: RequestHandler): Promise<void> {
-    if (this.loop !== undefined) await this.readInLoop((this.loopReads = this.loop.open(this.fd)), handler);
+    if (this.loopReads !== undefined) await this.readInLoop(this.loopReads, handler);
     else await Promise.all(Array.from({ length: this.poolThreads?.count ?? 0 }, () => this.readInPool(handler)));
   }
 
-  /** Writes a whole message: the first `length` bytes of `bytes`. False when the request is no longer there. */
+  /**
+   * Writes a whole message: the first `length` bytes of `bytes`. False when the request is no longer there, or the device
+   * is closed: its descriptor's number may already be that of a socket.
+   */
   write(bytes: Buffer, length: number): boolean {
+    if (this.closed) return false;
     try {
       writeSync(this.fd, bytes, 0, length);
       return true;
@@ -80,6 +89,7 @@ export class Device {
 
   /** Writes a whole message from its header and payload. */
   writePieces(header: Buffer, pieces: readonly Uint8Array[]): boolean {
+    if (this.closed) return false;
     try {
       const all = pieces.length < piecesMax ? pieces : [Buffer.concat(pieces)];
       writevSync(this.fd, [header.subarray(0, outHeader.bytes), ...all]);

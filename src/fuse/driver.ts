@@ -71,6 +71,7 @@ export async function mountFuse(parts: {
   try {
     const negotiated = await handshake(device, { locks: options.locks ?? "cluster" });
     log.info({ mountPoint, minor: negotiated.reply.minor, missing: negotiated.missing }, "connected to the kernel");
+    device.beginServing();
     await raiseReadAhead(mountPoint, log);
     return await serve({ mountPoint, device, negotiated, operations, log, clock });
   } catch (error) {
