@@ -26,18 +26,22 @@ export function isAlive(identity: ProcessIdentity): boolean {
   return now?.startTicks === identity.startTicks && now.boot === identity.boot;
 }
 
-/** Killed, but not yet gone: SIGKILL waits for it, or it already takes itself apart. */
+/** Killed, but not yet gone. */
 export function isEnding({ pid }: ProcessIdentity): boolean {
   try {
-    const status = readFileSync(`/proc/${String(pid)}/status`, "utf8");
-    const pending = [...status.matchAll(/^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$/gm)];
-    if (pending.some(([, mask]) => (BigInt(`0x${mask ?? "0"}`) & sigkillBit) !== 0n)) return true;
-    const stat = readFileSync(`/proc/${String(pid)}/stat`, "utf8");
-    const flags = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[6]);
-    return (flags & exitingFlag) !== 0;
+    const of = `/proc/${String(pid)}`;
+    return saysEnding(readFileSync(`${of}/status`, "utf8"), readFileSync(`${of}/stat`, "utf8"));
   } catch {
     return false;
   }
+}
+
+/** Whether SIGKILL waits for the process, or it already takes itself apart; by its `status` and `stat` in /proc. */
+export function saysEnding(status: string, stat: string): boolean {
+  const pending = [...status.matchAll(/^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$/gm)];
+  if (pending.some(([, mask]) => (BigInt(`0x${mask ?? "0"}`) & sigkillBit) !== 0n)) return true;
+  const flags = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[6]);
+  return (flags & exitingFlag) !== 0;
 }
 
 /** Signal 9 in the masks of /proc/PID/status; PF_EXITING in the flags of /proc/PID/stat. */

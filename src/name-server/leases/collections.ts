@@ -29,8 +29,7 @@ export class NumberMap<K extends number, V> {
   }
 
   *values(): Generator<V, void> {
-    // eslint-disable-next-line @typescript-eslint/no-for-in-array -- visits only the shards that are there
-    for (const index in this.#shards) yield* this.#shards[index]?.values() ?? [];
+    for (const shard of this.#shards) if (shard !== undefined) yield* shard.values();
   }
 }
 

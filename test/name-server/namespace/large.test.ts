@@ -60,6 +60,29 @@ test("a large file is unlinked in one small transaction, and reclaimed in steps"
   t.deepEqual(violations(ns.store), []);
 });
 
+test("a step of the reclaim begins behind the one before: what that removed is not looked at again", (t) => {
+  const { ns } = largeFile(2_000);
+  ns.unlink(rootIno, "large");
+  const begun: string[] = [];
+  let place: ReclaimPlace | undefined;
+  do {
+    const after = place;
+    place = ns.run((context) => {
+      const { transaction } = context;
+      const range = transaction.range.bind(transaction);
+      transaction.range = (bounds) => {
+        if (bounds.gte.startsWith("e")) begun.push(bounds.gte);
+        return range(bounds);
+      };
+      return reclaimStep(context, 500, after);
+    });
+  } while (place !== undefined);
+  // Four full steps, and one that finds the end.
+  t.is(begun.length, 5);
+  t.deepEqual(begun, [...new Set(begun)].sort());
+  t.is(freed(ns), 2_000);
+});
+
 test("a large file truncated to little goes on under a fresh content", (t) => {
   const { ns, ino } = largeFile(4_000);
   ns.keysMax = 0;
