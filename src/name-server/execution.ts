@@ -14,8 +14,8 @@ export interface Execution {
   read<T>(run: (transaction: Transaction) => T): MaybePromise<T>;
   /** Runs a change of the server's own, which nobody sends again; resolves when it is durable. */
   change<T>(run: (transaction: Transaction) => T): Promise<T>;
-  /** Runs `run` once there is room for changes: mostly at once. */
-  withRoom<T>(run: () => MaybePromise<T>): MaybePromise<T>;
+  /** Undefined: there is room for changes; else to be looked at again when it has resolved. */
+  room(): Promise<void> | undefined;
   /** Makes the changes visible, in their order. */
   apply(changes: readonly Change[]): void;
   /** Settles as `outcome` does, once everything that has been applied so far is durable. */
@@ -26,14 +26,9 @@ export function createExecution(store: MetadataStore): Execution {
   const whenDurable = <T>(outcome: () => T): MaybePromise<T> =>
     store.isDurable ? outcome() : store.durable().then(outcome);
 
-  const withRoom = <T>(run: () => MaybePromise<T>): MaybePromise<T> => {
-    const room = store.room();
-    return room === undefined ? run() : room.then(() => withRoom(run));
-  };
-
   return {
     whenDurable,
-    withRoom,
+    room: () => store.room(),
     apply: (changes) => {
       store.apply(changes);
     },
@@ -51,13 +46,12 @@ export function createExecution(store: MetadataStore): Execution {
     },
 
     async change(run) {
-      return withRoom(() => {
-        const transaction = new Transaction(store);
-        const value = run(transaction);
-        const changes = transaction.changes();
-        if (changes.length > 0) store.apply(changes);
-        return whenDurable(() => value);
-      });
+      for (let room = store.room(); room !== undefined; room = store.room()) await room;
+      const transaction = new Transaction(store);
+      const value = run(transaction);
+      const changes = transaction.changes();
+      if (changes.length > 0) store.apply(changes);
+      return whenDurable(() => value);
     },
   };
 }

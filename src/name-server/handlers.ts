@@ -2,94 +2,39 @@
  * The method table: who may call what, and which part answers. Clients need a session on their connection (ENOTCONN),
  * storage nodes a registration; `status` is for everybody who may connect.
  */
-import type { Attributes } from "../base/attributes.ts";
 import { FsError } from "../base/errno.ts";
-import type { Ino } from "../base/ids.ts";
 import type { NameServerMethods } from "../protocol/name-server.ts";
-import type { HandlerContext, Handlers, Hello, ReplyOf, RequestOf } from "../rpc/types.ts";
-import type { Execution, MaybePromise } from "./execution.ts";
-import type { LockService } from "./lock-service.ts";
-import { directoriesOf, namespaceMethods, type OperationContext } from "./namespace/index.ts";
-import type { MakeContext } from "./operation-context.ts";
-import type { OrphanQuestions } from "./orphan-questions.ts";
-import type { Replies } from "./replies.ts";
-import type { Sessions } from "./sessions.ts";
+import type { HandlerContext, Handlers, Hello } from "../rpc/types.ts";
+import { createLeaseHandlers, type LeaseHandlers } from "./lease-handlers.ts";
+import type { LockHandlers } from "./lock-handlers.ts";
+import {
+  changingHandler,
+  readingHandler,
+  type Changing,
+  type Handler,
+  type NamespaceHandlerParts,
+} from "./namespace-handlers.ts";
+import type { NamespaceMethod } from "./namespace/index.ts";
 import type { PeerMethods } from "./types.ts";
 
-type Method = keyof NameServerMethods;
-type Changing = {
-  [M in Method]: "op" extends keyof RequestOf<NameServerMethods, M> ? M : never;
-}[Method];
-type NamespaceMethod = keyof typeof namespaceMethods;
-type Handler<M extends Method> = Handlers<NameServerMethods, PeerMethods>[M];
 type Context = HandlerContext<PeerMethods>;
 
 /** Handlers of methods that the namespace does not answer. */
 export type ServiceHandlers = Omit<
   Handlers<NameServerMethods, PeerMethods>,
-  NamespaceMethod | "getLock" | "setLock" | "releaseLocks"
+  NamespaceMethod | keyof LockHandlers | keyof LeaseHandlers
 >;
 
-export function createHandlers(parts: {
-  sessions: Sessions;
-  execution: Execution;
-  replies: Replies;
-  orphans: OrphanQuestions;
-  locks: LockService;
-  makeContext: MakeContext;
-  service: ServiceHandlers;
-}): Handlers<NameServerMethods, PeerMethods> {
-  const { sessions, execution, replies, orphans, locks, makeContext } = parts;
-
-  /** Answers from one state of the store, at once if that is durable. */
-  function reading<M extends NamespaceMethod>(method: M): Handler<M> {
-    const run = namespaceMethods[method] as (
-      context: OperationContext,
-      request: unknown,
-    ) => ReplyOf<NameServerMethods, M>;
-    const handler = (request: unknown, { peer }: Context): MaybePromise<ReplyOf<NameServerMethods, M>> => {
-      const session = sessions.of(peer);
-      return execution.read((transaction) => run(makeContext(transaction, session.id), request));
-    };
-    return handler as Handler<M>;
-  }
-
-  /** Changes the store exactly once, and asks the others about inodes that lost their last name. */
-  function changing<M extends NamespaceMethod & Changing>(method: M): Handler<M> {
-    const run = namespaceMethods[method] as (
-      context: OperationContext,
-      request: unknown,
-    ) => ReplyOf<NameServerMethods, M>;
-    const handler = (
-      request: { op: { slot: number; sequence: number } },
-      { peer }: Context,
-    ): MaybePromise<ReplyOf<NameServerMethods, M>> => {
-      const session = sessions.changing(peer);
-      let orphaned: readonly Ino[] = [];
-      let directories: Attributes[] | undefined;
-      return replies.once({
-        session,
-        method,
-        op: request.op,
-        run: (transaction) => {
-          const context = makeContext(transaction, session.id);
-          const reply = run(context, request);
-          orphaned = context.orphaned;
-          directories = directoriesOf(transaction, method, request);
-          return reply;
-        },
-        // The others may hear of it only when it is durable.
-        durable: () => {
-          if (orphaned.length > 0) orphans.removed(orphaned, session.id);
-        },
-        beside: () => (directories === undefined ? undefined : { directories }),
-      });
-    };
-    return handler as unknown as Handler<M>;
-  }
+export function createHandlers(
+  parts: NamespaceHandlerParts & { locks: LockHandlers; service: ServiceHandlers },
+): Handlers<NameServerMethods, PeerMethods> {
+  const reading = <M extends NamespaceMethod>(method: M): Handler<M> => readingHandler(parts, method);
+  const changing = <M extends NamespaceMethod & Changing>(method: M): Handler<M> => changingHandler(parts, method);
 
   return {
     ...parts.service,
+    ...parts.locks,
+    ...createLeaseHandlers(parts),
 
     lookup: reading("lookup"),
     getattr: reading("getattr"),
@@ -118,17 +63,6 @@ export function createHandlers(parts: {
     compactExtents: changing("compactExtents"),
     fallocate: changing("fallocate"),
     copyFileRange: changing("copyFileRange"),
-
-    getLock: ({ ino, lock }, { peer }) => ({ lock: locks.getLock(sessions.of(peer), ino, lock) }),
-    setLock(request, context) {
-      const session = request.reclaim === true ? sessions.reclaiming(context.peer) : sessions.of(context.peer);
-      const waiting = locks.setLock(session, request, () => context.signal);
-      return waiting === undefined ? {} : waiting.then(() => ({}));
-    },
-    releaseLocks(request, { peer }) {
-      locks.releaseLocks(sessions.of(peer), request);
-      return {};
-    },
   };
 }
 

@@ -9,7 +9,6 @@ import type { ClusterId, GroupId, SessionId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import { keys } from "../metadata-store/keys.ts";
 import { decodeGroup } from "../metadata-store/records.ts";
-import { createAdmission } from "./admission.ts";
 import { createAllocation } from "./allocation.ts";
 import { createBackground } from "./background.ts";
 import { departedSessions, releaseBelongings } from "./belongings.ts";
@@ -19,6 +18,8 @@ import { createClusterMaps } from "./cluster-map.ts";
 import { createExecution } from "./execution.ts";
 import { createHandlers } from "./handlers.ts";
 import { createListeningTime } from "./listening.ts";
+import { createLeaseService } from "./lease-service.ts";
+import { createLockHandlers } from "./lock-handlers.ts";
 import { createLockService } from "./lock-service.ts";
 import { createMapPushes } from "./map-pushes.ts";
 import { Allocator, releaseOrphan } from "./namespace/index.ts";
@@ -53,7 +54,12 @@ export function createNameServer({ store, clock, random, log, options, space }: 
     ttlMillis: options.sessionTtlMillis ?? limits.sessionTtlMillis,
     events: { onEnded, onBack },
   });
-  const admission = createAdmission({ sessions, clock, listening, log });
+  const leases = createLeaseService({
+    ...{ sessions, log },
+    now: () => listening.now(),
+    // Microseconds pass faster than leases are granted.
+    lastNumber: Number(clock.wallNanos() / 1000n),
+  });
   const locks = createLockService(() => sessions.awaitsOthers);
   const nodes = createNodes({
     ...{ store, execution, listening, log, cluster: knownCluster },
@@ -104,16 +110,19 @@ export function createNameServer({ store, clock, random, log, options, space }: 
   });
   const status = (): ReturnType<NameServer["status"]> =>
     describeStatus({
-      ...{ store, sessions, nodes, maps, allocation, capacity, reclaim, listening, replicas },
+      ...{ store, sessions, leases, nodes, maps, allocation, capacity, reclaim, listening, replicas },
       cluster: knownCluster(),
       version: options.version,
       uptimeMillis: clock.monotonicMillis() - startedAt,
     });
   const service = createServiceHandlers({
-    ...{ store, clock, log, execution, sessions, admission, orphans, replies, nodes, maps, allocation, capacity },
+    ...{ store, clock, log, execution, sessions, leases, orphans, replies, nodes, maps, allocation, capacity },
     ...{ reclaim, status, cluster: knownCluster },
   });
-  const handlers = createHandlers({ sessions, execution, replies, orphans, locks, makeContext, service });
+  const handlers = createHandlers({
+    ...{ store, sessions, execution, replies, orphans, leases, makeContext, service },
+    locks: createLockHandlers({ sessions, locks }),
+  });
 
   function knownCluster(): ClusterId {
     if (cluster === undefined) throw new FsError("EAGAIN", "the name server has not started yet");
@@ -124,18 +133,21 @@ export function createNameServer({ store, clock, random, log, options, space }: 
     locks.sessionEnded(session);
     replies.forget(session.id);
     orphans.sessionEnded(session);
-    admission.sessionEnded();
+    leases.sessionEnded(session);
     background.run("release what a session left", () =>
       releaseBelongings({ execution, makeContext, background }, session.id),
     );
   }
 
   function onBack(): void {
-    if (!sessions.awaitsOthers) locks.graceEnded();
+    if (sessions.awaitsOthers) return;
+    locks.graceEnded();
+    leases.graceEnded();
   }
 
   function onTick(): void {
     sessions.tick();
+    leases.tick();
     nodes.tick();
     capacity.refresh();
     reclaim.tick();
@@ -184,7 +196,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
       listening.close();
       pushes.close();
       orphans.close();
-      admission.close();
+      leases.close();
       for (const peer of peers) peer.close("the name server stops");
       await Promise.all([background.close(), reclaim.close()]);
     },

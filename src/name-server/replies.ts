@@ -21,13 +21,16 @@ interface ChangingRequest<Reply> {
   readonly session: Session;
   readonly method: string;
   readonly op: OperationToken;
-  /** What has to be awaited before the operation may run, if anything; may refuse it with an FsError. */
+  /**
+   * Undefined: the operation may run now, in this same step. Else: asked again when the promise has resolved. May refuse
+   * the operation with an FsError, which is then its outcome.
+   */
   readonly prepare?: () => Promise<void> | undefined;
   /** The operation. An FsError undoes it and is remembered as its outcome. */
   readonly run: (transaction: Transaction) => Reply;
   /** Called when the operation has succeeded and is durable, right before it is answered. */
   readonly durable?: () => void;
-  /** What the answer says beside the reply that is remembered. */
+  /** What the answer says beside the reply that is remembered: only to who asked first, not to who joins or asks again. */
   readonly beside?: () => object | undefined;
 }
 
@@ -39,13 +42,18 @@ export interface Replies {
 
 type Outcome = { readonly reply: unknown } | { readonly errno: ErrnoName; readonly context: string };
 
+interface Settled {
+  readonly outcome: Outcome;
+  readonly beside: object | undefined;
+}
+
 interface Slot {
   method: string;
   sequence: number;
   /** Of the last request; undefined while it is in progress, or before the first one. */
   outcome: Outcome | undefined;
   /** Settles with the request in progress. */
-  pending: Promise<unknown> | undefined;
+  pending: Promise<Settled> | undefined;
 }
 
 export function createReplies(store: MetadataStore, execution: Execution, log: Log): Replies {
@@ -64,7 +72,7 @@ export function createReplies(store: MetadataStore, execution: Execution, log: L
     if (op.sequence === slot.sequence) {
       if (slot.method !== method)
         throw new FsError("EINVAL", `${at(request)} was ${slot.method} before, now ${method}`);
-      if (slot.pending !== undefined) return slot.pending as Promise<Reply>;
+      if (slot.pending !== undefined) return slot.pending.then(({ outcome }) => valueOf(outcome) as Reply);
       return valueOf(slot.outcome) as Reply;
     }
     if (op.sequence < slot.sequence) {
@@ -90,15 +98,15 @@ export function createReplies(store: MetadataStore, execution: Execution, log: L
     slot.sequence = request.op.sequence;
     slot.outcome = undefined;
     try {
-      const result = prepared(request, slot);
-      if (!(result instanceof Promise)) return result;
+      const result = whenPrepared(request, slot);
+      if (!(result instanceof Promise)) return answerOf(result) as Reply;
       slot.pending = result;
       const settled = (): void => {
         slot.pending = undefined;
         rollBack();
       };
       result.then(settled, settled);
-      return result;
+      return result.then(answerOf) as Promise<Reply>;
     } catch (error) {
       // Nothing was applied, not even the reply: the request has not happened.
       rollBack();
@@ -106,21 +114,31 @@ export function createReplies(store: MetadataStore, execution: Execution, log: L
     }
   }
 
-  function prepared<Reply>(request: ChangingRequest<Reply>, slot: Slot): MaybePromise<Reply> {
+  /** Runs in the very step in which everything is ready for it. */
+  function whenPrepared(request: ChangingRequest<unknown>, slot: Slot): MaybePromise<Settled> {
     let waiting: Promise<void> | undefined;
     try {
       waiting = request.prepare?.();
     } catch (error) {
-      return execution.withRoom(() => finish<Reply>(request, slot, failure(error, request), []));
+      return refuse(request, slot, error);
     }
-    if (waiting === undefined) return execution.withRoom(() => execute(request, slot));
-    return waiting.then(
-      () => execution.withRoom(() => execute(request, slot)),
-      (error: unknown) => execution.withRoom(() => finish<Reply>(request, slot, failure(error, request), [])),
-    );
+    if (waiting !== undefined) {
+      return waiting.then(
+        () => whenPrepared(request, slot),
+        (error: unknown) => refuse(request, slot, error),
+      );
+    }
+    const room = execution.room();
+    return room === undefined ? execute(request, slot) : room.then(() => whenPrepared(request, slot));
   }
 
-  function execute<Reply>(request: ChangingRequest<Reply>, slot: Slot): MaybePromise<Reply> {
+  function refuse(request: ChangingRequest<unknown>, slot: Slot, error: unknown): MaybePromise<Settled> {
+    const room = execution.room();
+    if (room !== undefined) return room.then(() => refuse(request, slot, error));
+    return finish(request, slot, failure(error, request), []);
+  }
+
+  function execute(request: ChangingRequest<unknown>, slot: Slot): MaybePromise<Settled> {
     assertAlive(request.session);
     const transaction = new Transaction(store);
     let outcome: Outcome;
@@ -132,25 +150,24 @@ export function createReplies(store: MetadataStore, execution: Execution, log: L
       outcome = failure(error, request);
       changes = [];
     }
-    return finish<Reply>(request, slot, outcome, changes);
+    return finish(request, slot, outcome, changes);
   }
 
-  function finish<Reply>(
-    { session, method, op, durable, beside }: ChangingRequest<Reply>,
+  function finish(
+    { session, method, op, durable, beside }: ChangingRequest<unknown>,
     slot: Slot,
     outcome: Outcome,
     changes: Change[],
-  ): MaybePromise<Reply> {
+  ): MaybePromise<Settled> {
     assertAlive(session);
     const record = encodeReply({ sequence: op.sequence, method, reply: encodeOutcome(outcome) });
     changes.push([keys.reply(session.id, op.slot), record]);
     execution.apply(changes);
     return execution.whenDurable(() => {
       slot.outcome = outcome;
-      if ("reply" in outcome) durable?.();
-      const value = valueOf(outcome) as Reply;
-      const more = beside?.();
-      return more === undefined ? value : { ...value, ...more };
+      if (!("reply" in outcome)) return { outcome, beside: undefined };
+      durable?.();
+      return { outcome, beside: beside?.() };
     });
   }
 
@@ -175,6 +192,11 @@ function assertAlive(session: Session): void {
 
 function at({ session, op }: ChangingRequest<unknown>): string {
   return `request ${String(op.sequence)} of slot ${String(op.slot)} of session ${session.id}`;
+}
+
+function answerOf({ outcome, beside }: Settled): unknown {
+  const value = valueOf(outcome);
+  return beside === undefined ? value : { ...(value as object), ...beside };
 }
 
 function valueOf(outcome: Outcome | undefined): unknown {

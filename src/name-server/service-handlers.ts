@@ -9,12 +9,12 @@ import type { NameServerMethods } from "../protocol/name-server.ts";
 import type { StatusReply } from "../protocol/status.ts";
 import type { BlockRange } from "../protocol/types.ts";
 import type { ReplyOf } from "../rpc/types.ts";
-import type { Admission } from "./admission.ts";
 import type { Allocation } from "./allocation.ts";
 import type { Capacity } from "./capacity.ts";
 import type { ClusterMaps } from "./cluster-map.ts";
 import type { Execution } from "./execution.ts";
 import { requireRole, type ServiceHandlers } from "./handlers.ts";
+import type { LeaseService } from "./lease-service.ts";
 import { nextTurn } from "./next-turn.ts";
 import type { Nodes } from "./nodes.ts";
 import type { OrphanQuestions } from "./orphan-questions.ts";
@@ -30,7 +30,7 @@ export function createServiceHandlers(parts: {
   cluster: () => ClusterId;
   execution: Execution;
   sessions: Sessions;
-  admission: Admission;
+  leases: LeaseService;
   orphans: OrphanQuestions;
   replies: Replies;
   nodes: Nodes;
@@ -40,16 +40,14 @@ export function createServiceHandlers(parts: {
   reclaim: Reclaim;
   status: () => StatusReply;
 }): ServiceHandlers {
-  const { store, clock, log, execution, sessions, admission, orphans, replies, nodes, maps, allocation, capacity } =
-    parts;
+  const { store, clock, log, execution, sessions, leases, orphans, replies, nodes, maps, allocation, capacity } = parts;
 
   /** The answer to an opening; once it is on its way the client may be called. */
   function opened(session: Session, peer: RemotePeer, resumed: boolean): ReplyOf<NameServerMethods, "openSession"> {
-    const { caching } = session;
     void nextTurn().then(() => {
       if (session.peer !== peer || session.ended) return;
       session.callable = true;
-      admission.sessionCallable(session, caching);
+      leases.callable(session);
       if (resumed) orphans.resumed(session);
     });
     return {
@@ -58,15 +56,20 @@ export function createServiceHandlers(parts: {
       cluster: parts.cluster(),
       ttlMillis: sessions.ttlMillis,
       serverNanos: clock.wallNanos(),
-      caching,
+      leasesKept: resumed && !session.awaited,
       map: maps.current(),
     };
   }
 
-  /** Numbers in groups with space; without any, room is made first. Throws EAGAIN: no healthy group. */
-  function prepareSpace(avoid: readonly NodeId[]): Promise<void> | undefined {
+  /** Numbers in groups with space; without any, room is made first, once. Throws EAGAIN: no healthy group. */
+  function prepareSpace(avoid: readonly NodeId[]): () => Promise<void> | undefined {
     const hasSpace = (): boolean => allocation.hasSpace(avoid);
-    return hasSpace() ? undefined : parts.reclaim.makeRoom(hasSpace);
+    let tried = false;
+    return () => {
+      if (tried || hasSpace()) return undefined;
+      tried = true;
+      return parts.reclaim.makeRoom(hasSpace);
+    };
   }
 
   return {
@@ -76,11 +79,11 @@ export function createServiceHandlers(parts: {
       const own = sessions.find(peer);
       if (own !== undefined && own.id !== resume) throw new FsError("EINVAL", "this connection has a session already");
       const known = resume === undefined ? undefined : sessions.get(resume);
-      if (known !== undefined && !known.ended) {
+      if (known !== undefined && !known.ended && !known.condemned) {
         sessions.resume(peer, known);
         return execution.whenDurable(() => opened(known, peer, true));
       }
-      const session = await admission.admit(context.signal, (caching) => sessions.open(peer, clientName, caching));
+      const session = await sessions.open(peer, clientName);
       if (!peer.isOpen) {
         await sessions.end(session, "its connection broke while it was opened");
         throw new FsError("ECONNRESET", "the connection broke while the session was opened");
@@ -104,12 +107,12 @@ export function createServiceHandlers(parts: {
     },
 
     async allocateBlocks({ op, count, avoid }, { peer }) {
-      const session = sessions.changing(peer);
+      const session = sessions.of(peer);
       const { ranges } = await replies.once<{ ranges: BlockRange[] }>({
         session,
         method: "allocateBlocks",
         op,
-        prepare: () => prepareSpace(avoid),
+        prepare: prepareSpace(avoid),
         run: (transaction) => {
           if (capacity.space().metadataFull)
             throw new FsError("ENOSPC", "the name server's disk is down to its reserve");

@@ -4,6 +4,8 @@
  *
  * Invariants: every session in the table has a committed record; an ended session's record is gone, durably, before
  * anything that it held is given to others; a peer speaks for at most one session and a session has at most one peer.
+ * A session whose client is not heard of, or is not answered any more, ends at the earliest a time to live after the last
+ * answer from which that client counts its trust in its leases.
  */
 import { FsError } from "../base/errno.ts";
 import { randomId, type Random } from "../base/random.ts";
@@ -21,7 +23,7 @@ import type { RemotePeer, Session } from "./types.ts";
 export interface SessionEvents {
   /** The end is durable: what the session held may be given away. */
   onEnded(session: Session): void;
-  /** A session that was awaited after a restart has all its locks again, or has ended. */
+  /** A session that was awaited after a restart is back with all that it held, or has ended. */
   onBack(): void;
 }
 
@@ -29,21 +31,14 @@ export interface Sessions {
   /** Reads the committed sessions: each gets a fresh time to live to come back. */
   load(): void;
   get(id: SessionId): Session | undefined;
-  /**
-   * The session that the peer speaks for; notes that it was heard of. ENOTCONN when it has none. What a resumed client
-   * sends first is one heartbeat and its locks; anything else says that it has all its locks again.
-   */
+  /** The session that the peer speaks for; notes that it was heard of. ENOTCONN when it has none. */
   of(peer: RemotePeer): Session;
-  /** The same for a request that changes something. */
-  changing(peer: RemotePeer): Session;
-  /** The same for a lock that is taken again. */
-  reclaiming(peer: RemotePeer): Session;
-  /** The same for a heartbeat. */
+  /** The same for a heartbeat, which is answered at once. */
   heartbeat(peer: RemotePeer): Session;
   find(peer: RemotePeer): Session | undefined;
   all(): readonly Session[];
   /** Creates a session for the peer; resolves when it is durable. EUSERS: too many. */
-  open(peer: RemotePeer, clientName: string, caching: boolean): Promise<Session>;
+  open(peer: RemotePeer, clientName: string): Promise<Session>;
   /** Binds an existing session to the peer, in place of the one that it had. */
   resume(peer: RemotePeer, session: Session): void;
   /** The peer is gone: its session goes on in silence. */
@@ -53,12 +48,22 @@ export interface Sessions {
    * still has to carry the reply.
    */
   end(session: Session, reason: string, options?: { keepConnection: boolean }): Promise<void>;
+  /**
+   * Speaks no more to a session, whose client can then only notice that it is over: it ends when that must have happened.
+   * A connection that would resume it gets a new session. Repeated calls are harmless.
+   */
+  condemn(session: Session, reason: string): void;
+  /** A session of before the restart has all that it held. */
+  isBack(session: Session): void;
   /** Ends those that have been silent for too long. */
   tick(): void;
-  /** Whether a session that was there before the restart is neither back with all its locks nor ended. */
+  /** Whether a session that was there before the restart has neither said all that it held nor ended. */
   readonly awaitsOthers: boolean;
   readonly ttlMillis: number;
 }
+
+/** A session of before a restart that is connected has so many times its time to live to say what it holds. */
+const comeBackTtlsMax = 2;
 
 export function createSessions(parts: {
   store: MetadataStore;
@@ -76,9 +81,12 @@ export function createSessions(parts: {
   const ending = new Map<Session, Promise<void>>();
   let awaited = 0;
 
-  function add(session: Omit<Session, "callable" | "heartbeats" | "heardAt" | "changedAt" | "ended">): Session {
+  function add(session: Pick<Session, "id" | "clientName" | "opened" | "peer" | "awaited">): Session {
     const now = listening.now();
-    const added: Session = { ...session, callable: false, heartbeats: 0, heardAt: now, changedAt: now, ended: false };
+    const added: Session = {
+      ...session,
+      ...{ callable: false, heardAt: now, answeredAt: now, condemned: false, ended: false },
+    };
     sessions.set(added.id, added);
     if (added.peer !== undefined) byPeer.set(added.peer, added);
     if (added.awaited) awaited++;
@@ -92,24 +100,23 @@ export function createSessions(parts: {
     events.onBack();
   }
 
-  function reclaiming(peer: RemotePeer): Session {
+  function of(peer: RemotePeer): Session {
     const session = byPeer.get(peer);
     if (session === undefined) throw new FsError("ENOTCONN", "no session on this connection: open one first");
     session.heardAt = listening.now();
     return session;
   }
 
-  function of(peer: RemotePeer): Session {
-    const session = reclaiming(peer);
-    if (session.awaited) isBack(session);
-    return session;
+  /** Nobody speaks for it any more. */
+  function unbind(session: Session): void {
+    if (session.peer !== undefined) byPeer.delete(session.peer);
+    session.peer = undefined;
   }
 
   async function commitEnd(session: Session, reason: string, keepConnection: boolean): Promise<void> {
     log.info({ session: session.id, client: session.clientName, reason }, "a session ends");
     if (!keepConnection) session.peer?.close(`the session has ended: ${reason}`);
-    if (session.peer !== undefined) byPeer.delete(session.peer);
-    session.peer = undefined;
+    unbind(session);
     await execution.change((transaction) => {
       transaction.remove(keys.session(session.id));
       const replies = store.range({ gte: keys.reply(session.id, 0), lt: keys.repliesEnd(session.id) });
@@ -132,33 +139,25 @@ export function createSessions(parts: {
     load() {
       for (const [key, value] of store.range({ gte: "S", lt: "T" })) {
         const { clientName, opened } = decodeSession(value);
-        add({ id: sessionOfKey(key), clientName, opened, peer: undefined, awaited: true, caching: true });
+        add({ id: sessionOfKey(key), clientName, opened, peer: undefined, awaited: true });
       }
-      // With several of them each had said that it caches nothing before the next one was admitted.
-      if (sessions.size > 1) for (const session of sessions.values()) session.caching = false;
     },
 
     of,
-    reclaiming,
+    isBack,
 
     heartbeat(peer) {
-      const session = reclaiming(peer);
-      if (++session.heartbeats > 1) isBack(session);
-      return session;
-    },
-
-    changing(peer) {
       const session = of(peer);
-      session.changedAt = session.heardAt;
+      session.answeredAt = session.heardAt;
       return session;
     },
 
-    async open(peer, clientName, caching) {
+    async open(peer, clientName) {
       if (sessions.size >= limits.sessionsMax) {
         throw new FsError("EUSERS", `${String(limits.sessionsMax)} clients are mounted already`);
       }
       const id = randomId(random) as SessionId;
-      const session = add({ id, clientName, opened: clock.wallNanos(), peer, awaited: false, caching });
+      const session = add({ id, clientName, opened: clock.wallNanos(), peer, awaited: false });
       await execution.change((transaction) => {
         transaction.put(keys.session(id), encodeSession({ opened: session.opened, clientName }));
       });
@@ -170,8 +169,7 @@ export function createSessions(parts: {
       const old = session.peer;
       session.peer = peer;
       session.callable = false;
-      session.heartbeats = 0;
-      session.heardAt = listening.now();
+      session.heardAt = session.answeredAt = listening.now();
       byPeer.set(peer, session);
       if (old !== undefined && old !== peer) {
         byPeer.delete(old);
@@ -199,15 +197,25 @@ export function createSessions(parts: {
       return promise;
     },
 
+    condemn(session, reason) {
+      if (session.condemned || session.ended) return;
+      session.condemned = true;
+      log.warn({ session: session.id, client: session.clientName, reason }, "a session will end");
+      session.peer?.close(`the session ends: ${reason}`);
+      unbind(session);
+    },
+
     tick() {
       const now = listening.now();
       for (const session of sessions.values()) {
-        if (session.ended || now - session.heardAt <= ttlMillis) continue;
-        this.end(session, `silent for ${String(Math.round((now - session.heardAt) / 1000))} s`).catch(
-          (error: unknown) => {
-            log.error({ err: error, session: session.id }, "could not end a session");
-          },
-        );
+        if (session.ended) continue;
+        if (session.awaited && now > comeBackTtlsMax * ttlMillis)
+          this.condemn(session, "it does not say what it holds");
+        const since = session.condemned ? session.answeredAt : session.heardAt;
+        if (now - since <= ttlMillis) continue;
+        this.end(session, `silent for ${String(Math.round((now - since) / 1000))} s`).catch((error: unknown) => {
+          log.error({ err: error, session: session.id }, "could not end a session");
+        });
       }
     },
   };

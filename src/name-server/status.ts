@@ -5,6 +5,7 @@ import type { StatusReply } from "../protocol/status.ts";
 import type { Allocation } from "./allocation.ts";
 import type { Capacity } from "./capacity.ts";
 import type { ClusterMaps } from "./cluster-map.ts";
+import type { LeaseService } from "./lease-service.ts";
 import type { ListeningTime } from "./listening.ts";
 import { addressText, type Nodes } from "./nodes.ts";
 import type { Reclaim } from "./reclaim.ts";
@@ -13,6 +14,7 @@ import type { Sessions } from "./sessions.ts";
 export function describeStatus(parts: {
   store: MetadataStore;
   sessions: Sessions;
+  leases: LeaseService;
   nodes: Nodes;
   maps: ClusterMaps;
   allocation: Allocation;
@@ -24,7 +26,7 @@ export function describeStatus(parts: {
   replicas: number;
   uptimeMillis: number;
 }): StatusReply {
-  const { store, sessions, nodes, maps, capacity, reclaim, listening } = parts;
+  const { store, sessions, leases, nodes, maps, capacity, reclaim, listening } = parts;
   const now = listening.now();
   const all = nodes.all();
   const sum = (of: (node: (typeof all)[number]) => number): number => all.reduce((total, node) => total + of(node), 0);
@@ -57,7 +59,9 @@ export function describeStatus(parts: {
       client: session.clientName,
       connected: session.peer !== undefined,
       idleMillis: Math.round(now - session.heardAt),
+      leases: leases.held(session),
     })),
+    leases: { recalls: leases.statistics.recalls, waitingRequests: leases.statistics.waiting },
     reclaim: { queuedBlocks: reclaim.queuedBlocks },
     warnings: warnings(parts),
   };
@@ -99,6 +103,6 @@ function warnings(parts: {
   if (capacity.space().metadataFull) found.push("the name server's disk is down to its reserve: nothing may grow");
   const awaited = sessions.all().filter((session) => session.awaited).length;
   if (awaited > 0)
-    found.push(`${String(awaited)} clients from before the restart have not come back yet: new locks wait for them`);
+    found.push(`${String(awaited)} clients from before the restart have not come back yet: everything waits for them`);
   return found;
 }

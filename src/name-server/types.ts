@@ -65,14 +65,12 @@ export interface Session {
   callable: boolean;
   /** When it last spoke, in listening time. */
   heardAt: number;
-  /** When it last asked for a change, in listening time: a sign that a flush makes progress. */
-  changedAt: number;
-  /** It was there before this server started, and may still take locks again that the server forgot. */
+  /** When its last opening, resumption or heartbeat was answered: what it may believe counts from there, or earlier. */
+  answeredAt: number;
+  /** It was there before this server started, and has not said yet what it holds. */
   awaited: boolean;
-  /** Heartbeats since it was opened or resumed. */
-  heartbeats: number;
-  /** Whether it may cache, as far as the server knows: false only once it has said so. */
-  caching: boolean;
+  /** It will end, and is not spoken to any more; it does not end before it can have noticed. */
+  condemned: boolean;
   /** Ended sessions do nothing any more; the object stays in the hands of requests that are under way. */
   ended: boolean;
 }

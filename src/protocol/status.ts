@@ -29,7 +29,10 @@ export interface StatusReply {
     readonly client: string;
     readonly connected: boolean;
     readonly idleMillis: number;
+    readonly leases: number;
   }[];
+  /** Recalls that are not acknowledged yet, and requests that wait for leases. */
+  readonly leases: { readonly recalls: number; readonly waitingRequests: number };
   readonly reclaim: { readonly queuedBlocks: number };
   /** Why something waits, in words; empty when all is well. */
   readonly warnings: readonly string[];

@@ -7,6 +7,7 @@ import { systemRandom } from "../../src/base/random.ts";
 import { clientMethods } from "../../src/protocol/client.ts";
 import { nameServerMethods } from "../../src/protocol/name-server.ts";
 import { connectNameServer } from "../../src/remote/name-server-client.ts";
+import type { NameServer } from "../../src/remote/types.ts";
 import { connectPeer } from "../../src/rpc/open.ts";
 import { createWebSocketTransport } from "../../src/rpc/websocket-transport.ts";
 
@@ -21,7 +22,7 @@ export async function fillNameServer(port: number, files: number): Promise<numbe
     random: systemRandom,
     log: silentLog,
   };
-  const nameServer = await connectNameServer({
+  const nameServer: NameServer = await connectNameServer({
     addresses: [{ host: "127.0.0.1", port }],
     connect: (address, how) =>
       connectPeer(surroundings, { ...how, address, ownTable: clientMethods, remoteTable: nameServerMethods }),
@@ -30,8 +31,18 @@ export async function fillNameServer(port: number, files: number): Promise<numbe
     log: silentLog,
     clientName: "bench",
     events: {
-      handlers: { setCaching: () => ({}), inodesRemoved: () => ({ inUse: [] }) },
+      // It keeps nothing, so it has nothing to drop.
+      handlers: {
+        recallLeases: ({ recalls }) => {
+          nameServer.tell(recalls.map(({ ino, number }) => ({ kind: "acknowledged", ino, number })));
+          return {};
+        },
+        inodesRemoved: () => ({ inUse: [] }),
+      },
       onSession: () => undefined,
+      onTrusted: () => undefined,
+      heldLeases: () => [],
+      onLeasesReclaimed: () => undefined,
     },
   });
   const start = performance.now();

@@ -93,6 +93,7 @@ test("what was acknowledged is there after a loss of power, and what was not may
     const next = new TestClient(cluster);
     await next.connect();
     await next.open(client.session);
+    await next.reclaim();
     for (const text of acknowledged) t.truthy(await next.lookup(text));
     const listing = await next.call("readdir", { ino: rootIno, cookie: 0, bytesMax: 100_000, plus: true });
     for (const entry of listing.entries) t.truthy(entry.attributes);

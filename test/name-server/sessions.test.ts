@@ -28,15 +28,14 @@ test("only a client may open a session, only a storage node may register, and ev
   await cluster.stop();
 });
 
-test("a first session may cache, and is the same after its connection broke", async (t) => {
+test("a session is the same after its connection broke, and its leases are known", async (t) => {
   const cluster = await TestCluster.start();
   const client = await TestClient.open(cluster);
-  t.true(client.caching);
   await client.create("a");
   await client.disconnect();
   const reply = await client.resume();
   t.true(reply.resumed);
-  t.true(reply.caching);
+  t.true(reply.leasesKept);
   t.truthy(await client.lookup("a"));
   await cluster.stop();
 });

@@ -7,6 +7,7 @@ import { openMemoryStore, type Store } from "../../src/metadata-store/open.ts";
 import { createNameServer } from "../../src/name-server/name-server.ts";
 import { peerMethods, type NameServer, type NameServerOptions } from "../../src/name-server/types.ts";
 import { clientMethods, type ClientMethods } from "../../src/protocol/client.ts";
+import type { LeaseGrant, LeaseNews, LeaseRecall } from "../../src/protocol/leases.ts";
 import { nameServerMethods, type NameServerMethods } from "../../src/protocol/name-server.ts";
 import { storageNodeMethods, type StorageNodeMethods } from "../../src/protocol/storage-node.ts";
 import { createMemoryNetwork, type MemoryNetwork } from "../../src/rpc/memory-transport.ts";
@@ -123,14 +124,17 @@ export class TestClient {
   readonly cluster: TestCluster;
   peer!: Peer<NameServerMethods>;
   session: SessionId | undefined;
-  caching = false;
-  /** Every setCaching that came, in order. */
-  readonly cachingTold: boolean[] = [];
+  /** Every recall that came, in order; those that came twice too. */
+  readonly recalls: LeaseRecall[] = [];
   readonly maps: number[] = [];
   readonly asked: Ino[][] = [];
   inUse = new Set<Ino>();
-  /** What the client awaits before it answers setCaching. */
-  beforeCachingAnswer: () => Promise<void> = () => Promise.resolve();
+  /** What the client does with a recall; by default it has nothing to flush and drops at once. */
+  onRecall: (recall: LeaseRecall) => void | Promise<void> = (recall) => {
+    this.answer(recall);
+  };
+  /** What it says after a restart of the server that it has. */
+  held: Pick<LeaseGrant, "ino" | "level">[] = [];
   readonly #sequences = new Map<number, number>();
 
   constructor(cluster: TestCluster) {
@@ -146,10 +150,11 @@ export class TestClient {
 
   async connect(role: Hello["role"] = "client"): Promise<void> {
     const handlers: Handlers<ClientMethods, NameServerMethods> = {
-      setCaching: async ({ allowed }) => {
-        this.cachingTold.push(allowed);
-        await this.beforeCachingAnswer();
-        this.caching = allowed;
+      recallLeases: ({ recalls }) => {
+        for (const recall of recalls) {
+          this.recalls.push(recall);
+          void this.onRecall(recall);
+        }
         return {};
       },
       inodesRemoved: ({ inos }) => {
@@ -171,14 +176,28 @@ export class TestClient {
       { deadlineMillis: Infinity },
     );
     this.session = reply.session;
-    this.caching = reply.caching;
     return reply;
   }
 
-  /** Connects again and resumes. */
+  /** Connects again and resumes; says what it holds if the server has forgotten it. */
   async resume(): Promise<ReplyOf<NameServerMethods, "openSession">> {
     await this.connect();
-    return this.open(this.session);
+    const reply = await this.open(this.session);
+    if (reply.resumed && !reply.leasesKept) await this.reclaim();
+    return reply;
+  }
+
+  async reclaim(last = true): Promise<readonly LeaseGrant[]> {
+    return (await this.call("reclaimLeases", { held: this.held, last })).leases;
+  }
+
+  /** Says that a recall is done with. */
+  answer({ ino, number }: Pick<LeaseRecall, "ino" | "number">): void {
+    this.tell({ kind: "flushed", ino, number }, { kind: "acknowledged", ino, number });
+  }
+
+  tell(...news: LeaseNews[]): void {
+    this.peer.notify("leaseNews", { news });
   }
 
   async call<M extends Method>(

@@ -6,7 +6,16 @@ import type { SessionId } from "../../base/ids.ts";
 import type { LeaseGrant, LeaseLevel } from "../../protocol/leases.ts";
 import { backsOff } from "./back-off.ts";
 import { trim } from "./recalls.ts";
-import { hold, holderOf, inodeOf, tidyInode, type Holder, type InodeLeases, type LeaseState } from "./state.ts";
+import {
+  hold,
+  holderOf,
+  inodeOf,
+  tidyInode,
+  type Holder,
+  type InodeLeases,
+  type LeaseState,
+  type SessionLeases,
+} from "./state.ts";
 import type { Step } from "./step.ts";
 import type { LeaseBounds, Reclaimed, Want } from "./types.ts";
 
@@ -14,28 +23,21 @@ export function grant(
   state: LeaseState,
   bounds: LeaseBounds,
   session: SessionId,
-  want: Pick<Want, "ino" | "level" | "open"> & { readonly insist?: boolean },
+  want: Pick<Want, "ino" | "level" | "insist">,
   now: number,
 ): LeaseGrant | undefined {
   const inode = inodeOf(state, want.ino);
   const level = decide(state, bounds, session, inode, want, now);
-  if (level === "none" && want.open === undefined) {
+  if (level === "none") {
     tidyInode(state, inode);
     return undefined;
   }
   const holder = holderOf(state, session, inode);
-  const number = ++state.lastNumber;
-  if (level !== "none") {
-    holder.number = number;
-    // What it had dropped for others it may now have again.
-    holder.clearedFor = undefined;
-  }
-  if (want.open !== undefined) holder.openNumber = number;
-  hold(state, holder, {
-    level: level === "none" ? holder.level : level,
-    open: holder.open === "writing" ? "writing" : (want.open ?? holder.open),
-  });
-  return { ino: want.ino, number, level, open: holder.open !== undefined };
+  holder.number = ++state.lastNumber;
+  // What it had dropped for others it may now have again.
+  holder.clearedFor = undefined;
+  hold(state, holder, level);
+  return { ino: want.ino, number: holder.number, level };
 }
 
 function decide(
@@ -43,7 +45,7 @@ function decide(
   bounds: LeaseBounds,
   session: SessionId,
   inode: InodeLeases,
-  want: Pick<Want, "level"> & { readonly insist?: boolean },
+  want: Pick<Want, "level" | "insist">,
   now: number,
 ): LeaseLevel {
   if (want.level === "none") return "none";
@@ -67,7 +69,8 @@ function decide(
   return exclusive && isAlone(inode, mine) ? "exclusive" : "shared";
 }
 
-function isAlone(inode: InodeLeases, mine: Holder | undefined): boolean {
+/** Whether no other session has a lease on it. */
+export function isAlone(inode: InodeLeases, mine: Holder | undefined): boolean {
   for (const holder of inode.holders.values()) if (holder !== mine && holder.level !== "none") return false;
   return true;
 }
@@ -78,38 +81,35 @@ const roomyPart = 7 / 8;
 const trimMax = 256;
 
 /** Takes leases back when a session has nearly as many as it may: what its kernel forgot first, then the least recently granted. */
-export function makeRoom(state: LeaseState, bounds: LeaseBounds, step: Step, id: SessionId): void {
-  const session = state.sessions.get(id);
-  if (session === undefined) return;
-  const excess = session.cached - session.recalled.size - Math.floor(bounds.leasesPerSessionMax * roomyPart);
-  let left = Math.min(excess, trimMax);
-  if (left <= 0) return;
-  for (; left > 0; left--) {
+export function makeRoom(state: LeaseState, bounds: LeaseBounds, step: Step, session: SessionLeases): void {
+  for (let left = Math.min(excess(session, bounds), trimMax); left > 0; left--) {
     const holder = session.forgotten.first ?? session.recent.first;
     if (holder === undefined) return;
     trim(state, step, holder);
   }
 }
 
+export function wantsRoom(session: SessionLeases, bounds: LeaseBounds): boolean {
+  return excess(session, bounds) > 0;
+}
+
+function excess(session: SessionLeases, bounds: LeaseBounds): number {
+  return session.cached - session.recalled.size - Math.floor(bounds.leasesPerSessionMax * roomyPart);
+}
+
 /** What a session had before a restart of the server, unless somebody else has it by now. */
-export function regrant(
-  state: LeaseState,
-  session: SessionId,
-  { ino, level, open }: Reclaimed,
-): LeaseGrant | undefined {
+export function regrant(state: LeaseState, session: SessionId, { ino, level }: Reclaimed): LeaseGrant | undefined {
   const inode = inodeOf(state, ino);
   const mine = inode.holders.get(session);
-  let taken = false;
   for (const holder of inode.holders.values()) {
     if (holder === mine || holder.level === "none") continue;
-    if (holder.level === "exclusive" || level === "exclusive") taken ||= level !== "none";
-  }
-  if (taken || (level === "none" && open === undefined)) {
-    tidyInode(state, inode);
-    return undefined;
+    if (holder.level === "exclusive" || level === "exclusive") {
+      tidyInode(state, inode);
+      return undefined;
+    }
   }
   const holder = holderOf(state, session, inode);
-  hold(state, holder, { level, open });
-  holder.number = holder.openNumber = ++state.lastNumber;
-  return { ino, number: holder.number, level, open: open !== undefined };
+  hold(state, holder, level);
+  holder.number = ++state.lastNumber;
+  return { ino, number: holder.number, level };
 }

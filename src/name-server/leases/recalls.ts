@@ -7,7 +7,7 @@
 import type { SessionId } from "../../base/ids.ts";
 import type { LeaseRecall, LeaseScope } from "../../protocol/leases.ts";
 import { backsOff, noteRecall } from "./back-off.ts";
-import { coversAll, joined, wholeFile } from "./scopes.ts";
+import { coversAll, joined } from "./scopes.ts";
 import {
   beginRecall,
   endRecall,
@@ -75,20 +75,11 @@ function demandOf(holder: Holder): Pick<LeaseRecall, "to" | "drop"> {
   for (const waiter of holder.inode.queue) {
     const want = wantOf(waiter, holder.inode);
     if (waiter.state !== "waiting" || !isInTheWay(holder, waiter, want)) continue;
-    if (want.changes !== undefined) {
-      if (want.level === "exclusive") return all;
-      drop = joined(drop, want.changes);
-    }
-    // It may have stored through a mapping, which nobody sees.
-    if (holder.open === "writing") drop = joined(drop, dataOf(want));
+    if (want.changes === undefined) continue;
+    if (want.level === "exclusive") return all;
+    drop = joined(drop, want.changes);
   }
   return { to: "shared", drop };
-}
-
-function dataOf(want: Want): readonly LeaseScope[] {
-  if (want.changes === undefined) return [want.range === undefined ? wholeFile : { kind: "data", ...want.range }];
-  const changed = want.changes.filter(({ kind }) => kind === "data");
-  return changed.length > 0 ? changed : [wholeFile];
 }
 
 export function wantOf(waiter: Waiter, inode: InodeLeases): Want {
@@ -104,14 +95,14 @@ export function recallOf(holder: Holder | undefined, number: number): LeaseRecal
 }
 
 export function flush(state: LeaseState, step: Step, holder: Holder): void {
-  if (holder.level === "exclusive") hold(state, holder, { level: "shared" });
+  if (holder.level === "exclusive") hold(state, holder, "shared");
   heard(state, holder.session, step.now);
   step.touch(holder.inode);
 }
 
 export function acknowledge(state: LeaseState, step: Step, holder: Holder, recall: LeaseRecall): void {
   endRecall(state, holder);
-  hold(state, holder, { level: holder.level === "none" ? "none" : recall.to });
+  hold(state, holder, holder.level === "none" ? "none" : recall.to);
   heard(state, holder.session, step.now);
   for (const waiter of holder.inode.queue) {
     const { changes } = wantOf(waiter, holder.inode);

@@ -3,7 +3,6 @@ import { limits } from "../../base/limits.ts";
 import type { LeaseScope } from "../../protocol/leases.ts";
 
 const everything: LeaseScope = { kind: "everything" };
-export const wholeFile = { kind: "data", offset: 0, length: limits.fileBytesMax } as const;
 
 /** Whether dropping `dropped` drops all of `wanted` too. */
 export function coversAll(dropped: readonly LeaseScope[], wanted: readonly LeaseScope[]): boolean {

@@ -2,8 +2,8 @@
  * The lease table's memory: inodes with their holders and queues, sessions with their leases and requests.
  *
  * Invariants: a holder with level "exclusive" is the only one of its inode whose level is not "none"; a holder that has
- * neither a level, nor the inode open, nor a recall under way is not there, nor is an inode or a session without
- * anything; a queue is in the order of `rank`, which is the order of arrival but for requests that had to go first.
+ * neither a level nor a recall under way is not there, nor is an inode or a session without anything; a queue is in the
+ * order of `rank`, which is the order of arrival but for requests that had to go first.
  */
 import type { Ino, SessionId } from "../../base/ids.ts";
 import type { LeaseLevel, LeaseRecall } from "../../protocol/leases.ts";
@@ -32,8 +32,6 @@ export interface Holder extends Listed<Holder> {
   level: LeaseLevel;
   /** The number of the last grant of `level`. */
   number: number;
-  open: "reading" | "writing" | undefined;
-  openNumber: number;
   recall: RecallUnderWay | undefined;
   /** Waiting changes for which this holder has dropped what they touch, and was granted nothing since. */
   clearedFor: Set<Waiter> | undefined;
@@ -58,12 +56,11 @@ export interface InodeLeases extends Listed<InodeLeases> {
 export interface SessionLeases {
   readonly id: SessionId;
   readonly holders: NumberMap<Ino, Holder>;
-  /** Cached and not open, so that they may be trimmed: those that the kernel forgot, and the others, least recently granted first. */
+  /** Those that may be trimmed: what the kernel forgot, and the others, least recently granted first. */
   readonly forgotten: List<Holder>;
   readonly recent: List<Holder>;
-  /** Holders with a level, and with the inode open. */
+  /** Holders with a level. */
   cached: number;
-  open: number;
   readonly waiters: Set<Waiter>;
   /** With recalls under way, the oldest first. */
   readonly recalled: Set<Holder>;
@@ -88,13 +85,13 @@ export interface LeaseState {
   firstRank: number;
 }
 
-export function createState(): LeaseState {
+export function createState(lastNumber: number): LeaseState {
   return {
     inodes: new NumberMap(),
     sessions: new Map(),
     bouncing: new List(),
     recalled: new Set(),
-    lastNumber: 0,
+    lastNumber,
     lastRank: 0,
     firstRank: 0,
   };
@@ -120,7 +117,6 @@ export function sessionOf(state: LeaseState, id: SessionId): SessionLeases {
       forgotten: new List(),
       recent: new List(),
       cached: 0,
-      open: 0,
       waiters: new Set(),
       recalled: new Set(),
       heardAt: -Infinity,
@@ -140,8 +136,6 @@ export function holderOf(state: LeaseState, session: SessionId, inode: InodeLeas
       inode,
       level: "none",
       number: 0,
-      open: undefined,
-      openNumber: 0,
       recall: undefined,
       clearedFor: undefined,
       ...unlisted,
@@ -157,20 +151,13 @@ export function findHolder(state: LeaseState, session: SessionId, ino: Ino): Hol
 }
 
 /** Sets what a session has; the one place where counts and the order of trimming are kept. */
-export function hold(
-  state: LeaseState,
-  holder: Holder,
-  has: { level?: LeaseLevel; open?: "reading" | "writing" | undefined },
-): void {
+export function hold(state: LeaseState, holder: Holder, level: LeaseLevel): void {
   const session = sessionOf(state, holder.session);
   holder.list?.delete(holder);
   session.cached -= holder.level === "none" ? 0 : 1;
-  session.open -= holder.open === undefined ? 0 : 1;
-  if (has.level !== undefined) holder.level = has.level;
-  if ("open" in has) holder.open = has.open;
+  holder.level = level;
   session.cached += holder.level === "none" ? 0 : 1;
-  session.open += holder.open === undefined ? 0 : 1;
-  if (holder.level !== "none" && holder.open === undefined) session.recent.add(holder);
+  if (level !== "none") session.recent.add(holder);
 }
 
 export function beginRecall(state: LeaseState, holder: Holder, underWay: RecallUnderWay): void {
@@ -223,7 +210,7 @@ export function dequeue(state: LeaseState, waiter: Waiter): InodeLeases[] {
 
 /** Forgets what says nothing. */
 export function tidyHolder(state: LeaseState, holder: Holder): void {
-  if (holder.level !== "none" || holder.open !== undefined || holder.recall !== undefined) return;
+  if (holder.level !== "none" || holder.recall !== undefined) return;
   holder.inode.holders.delete(holder.session);
   const session = sessionOf(state, holder.session);
   session.holders.delete(holder.inode.ino);

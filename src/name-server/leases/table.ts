@@ -9,7 +9,7 @@ import { limits } from "../../base/limits.ts";
 import type { LeaseGrant } from "../../protocol/leases.ts";
 import { forgetCalm } from "./back-off.ts";
 import { stuckSessions } from "./deadlines.ts";
-import { grant, makeRoom, regrant } from "./grants.ts";
+import { grant, isAlone, makeRoom, regrant, wantsRoom } from "./grants.ts";
 import { acknowledge, flush, heard, recallOf } from "./recalls.ts";
 import {
   createState,
@@ -25,21 +25,21 @@ import {
   type Waiter,
 } from "./state.ts";
 import { Step } from "./step.ts";
-import { hasTurn, settle } from "./turns.ts";
+import { hasTurn, isUndisputed, settle } from "./turns.ts";
 import type { Effects, LeaseBounds, LeaseRequest, LeaseTable, Want } from "./types.ts";
 import { distinct, isReading } from "./wants.ts";
 
 const defaultBounds: LeaseBounds = {
   leasesPerSessionMax: limits.leasesPerSessionMax,
-  openInodesPerSessionMax: limits.openInodesPerSessionMax,
   waitersPerSessionMax: limits.leaseWaitersPerSessionMax,
   recallMillis: limits.recallMillis,
   recallMillisMax: limits.recallMillisMax,
 };
 
-export function createLeaseTable<Task>(given?: Partial<LeaseBounds>): LeaseTable<Task> {
+/** @param lastNumber grants and recalls get greater ones, so that a server that starts again goes on above its earlier ones */
+export function createLeaseTable<Task>(given?: Partial<LeaseBounds>, lastNumber = 0): LeaseTable<Task> {
   const bounds = { ...defaultBounds, ...given };
-  const state = createState();
+  const state = createState(lastNumber);
 
   const done = (step: Step): Effects<Task> => settle(state, step) as unknown as Effects<Task>;
   const waiterOf = (request: LeaseRequest<Task>): Waiter => request as LeaseRequest<unknown> as Waiter;
@@ -63,13 +63,26 @@ export function createLeaseTable<Task>(given?: Partial<LeaseBounds>): LeaseTable
     if (present.waiters.size >= bounds.waitersPerSessionMax) {
       throw new FsError("EAGAIN", `session ${session} has ${String(present.waiters.size)} requests waiting for leases`);
     }
-    const opens = wants.some(({ ino, open }) => open !== undefined && present.holders.get(ino)?.open === undefined);
-    if (opens && present.open >= bounds.openInodesPerSessionMax) {
-      throw new FsError("ENFILE", `session ${session} has ${String(present.open)} inodes open`);
-    }
   }
 
   return {
+    isFree: (session, wants) => wants.every((want) => isUndisputed(state, session, want)),
+
+    take(session, asked, now) {
+      const grants: LeaseGrant[] = [];
+      for (const want of distinct(asked)) {
+        const granted = grant(state, bounds, session, want, now);
+        if (granted !== undefined) grants.push(granted);
+      }
+      const mine = state.sessions.get(session);
+      if (mine === undefined) return { grants, effects: undefined };
+      if (mine.blocked) mine.heardAt = now;
+      if (!wantsRoom(mine, bounds)) return { grants, effects: undefined };
+      const step = new Step(state, now);
+      makeRoom(state, bounds, step, mine);
+      return { grants, effects: done(step) };
+    },
+
     request({ session, wants: asked, task }, now) {
       const wants = distinct(asked);
       checkBounds(session, wants);
@@ -94,7 +107,8 @@ export function createLeaseTable<Task>(given?: Partial<LeaseBounds>): LeaseTable
       if (waiter.state === "gone") return done(step);
       const wants = distinct(asked);
       touchAll(step, waiter);
-      Object.assign(waiter, { wants, reading: isReading(wants), state: "waiting" });
+      Object.assign(waiter, { wants, reading: isReading(wants), state: wants.length === 0 ? "ready" : "waiting" });
+      if (wants.length === 0) step.runs.push(waiter);
       enqueue(state, waiter);
       step.touchWants(waiter);
       return done(step);
@@ -116,8 +130,8 @@ export function createLeaseTable<Task>(given?: Partial<LeaseBounds>): LeaseTable
       }
       leave(step, waiter);
       const session = state.sessions.get(waiter.session);
-      if (session?.blocked === true) heard(state, waiter.session, now);
-      makeRoom(state, bounds, step, waiter.session);
+      if (session?.blocked === true) session.heardAt = now;
+      if (session !== undefined) makeRoom(state, bounds, step, session);
       return { grants, effects: done(step) };
     },
 
@@ -167,18 +181,10 @@ export function createLeaseTable<Task>(given?: Partial<LeaseBounds>): LeaseTable
       const holder = findHolder(state, session, ino);
       if (holder === undefined || holder.number > number) return done(step);
       endRecall(state, holder);
-      hold(state, holder, { level: "none" });
+      hold(state, holder, "none");
       tidyHolder(state, holder);
       step.touch(holder.inode);
       return done(step);
-    },
-
-    closed(session, ino, number, still) {
-      const holder = findHolder(state, session, ino);
-      if (holder?.open === undefined || holder.openNumber > number) return;
-      hold(state, holder, { open: still });
-      tidyHolder(state, holder);
-      tidyInode(state, holder.inode);
     },
 
     forgotten(id, inos) {
@@ -207,7 +213,7 @@ export function createLeaseTable<Task>(given?: Partial<LeaseBounds>): LeaseTable
       for (const waiter of [...session.waiters]) leave(step, waiter);
       for (const holder of [...session.holders.values()]) {
         endRecall(state, holder);
-        hold(state, holder, { level: "none", open: undefined });
+        hold(state, holder, "none");
         tidyHolder(state, holder);
         step.touch(holder.inode);
       }
@@ -222,15 +228,17 @@ export function createLeaseTable<Task>(given?: Partial<LeaseBounds>): LeaseTable
     },
 
     mayFlush(session, ino) {
-      const holder = findHolder(state, session, ino);
-      return holder !== undefined && (holder.level === "exclusive" || holder.recall !== undefined);
+      const mine = findHolder(state, session, ino);
+      if (mine === undefined) return false;
+      return mine.level === "exclusive" || (mine.recall !== undefined && isAlone(mine.inode, mine));
     },
 
+    held: (session) => state.sessions.get(session)?.cached ?? 0,
+
     holders: (ino) =>
-      [...(state.inodes.get(ino)?.holders.values() ?? [])].map(({ session, level, open, recall }) => ({
+      [...(state.inodes.get(ino)?.holders.values() ?? [])].map(({ session, level, recall }) => ({
         session,
         level,
-        open,
         recalled: recall?.recall.to,
       })),
 

@@ -6,6 +6,7 @@
  * turn, only for what others have not flushed. They are answered from the state before what waits, and granted nothing,
  * because something that minds is still in the queue.
  */
+import type { SessionId } from "../../base/ids.ts";
 import { demand, isInTheWay, wantOf } from "./recalls.ts";
 import { inodeOf, tidyInode, type InodeLeases, type LeaseState, type Waiter } from "./state.ts";
 import type { Step } from "./step.ts";
@@ -54,6 +55,18 @@ function mayRun(state: LeaseState, waiter: Waiter): boolean {
     for (const holder of inode.holders.values()) if (isInTheWay(holder, waiter, want)) return false;
     return ahead || hasTurn(inode, waiter, want);
   });
+}
+
+/** Whether nobody waits for this inode, and no holder is in the way: then there is nothing to look at. */
+export function isUndisputed(state: LeaseState, session: SessionId, want: Want): boolean {
+  const inode = state.inodes.get(want.ino);
+  if (inode === undefined) return true;
+  if (inode.queue.length > 0) return false;
+  for (const holder of inode.holders.values()) {
+    if (holder.session === session || holder.level === "none") continue;
+    if (want.changes !== undefined || holder.level === "exclusive") return false;
+  }
+  return true;
 }
 
 /** Whether nobody before it in the queue minds. */

@@ -12,15 +12,11 @@ export interface Want {
   readonly level: LeaseLevel;
   /** Present: the request changes these parts of the inode. Absent: it reads it. */
   readonly changes?: readonly LeaseScope[];
-  /** The bytes that are read; absent: no matter which. Holders that may have stored through a mapping flush them. */
-  readonly range?: { readonly offset: number; readonly length: number };
   /**
    * The kernel keeps what it reads whatever it is told (pages of a file that was opened under a lease): a shared lease
    * is granted although the inode bounces or somebody waits for it.
    */
   readonly insist?: boolean;
-  /** The session has the inode open from now on. */
-  readonly open?: "reading" | "writing";
 }
 
 /**
@@ -52,8 +48,18 @@ export interface SentRecall {
 
 export interface LeaseTable<Task> {
   /**
-   * A request takes its place behind all earlier ones that mind. EAGAIN: this session has too many waiting; ENFILE: too
-   * many inodes open. With nothing in the way it is in `runs` of the very same call.
+   * Whether a request could run now: nobody has to be asked, nobody waits for any of its inodes. Then it may run in this
+   * same step without being registered, and `take` stands for its completion.
+   */
+  isFree(session: SessionId, wants: readonly Want[]): boolean;
+  take(
+    session: SessionId,
+    wants: readonly Want[],
+    now: number,
+  ): { readonly grants: LeaseGrant[]; readonly effects: Effects<Task> | undefined };
+  /**
+   * A request takes its place behind all earlier ones that mind. EAGAIN: this session has too many waiting. With nothing
+   * in the way it is in `runs` of the very same call.
    */
   request(
     ask: { session: SessionId; wants: readonly Want[]; task: Task },
@@ -69,9 +75,9 @@ export interface LeaseTable<Task> {
     request: LeaseRequest<Task>,
     now: number,
     options?: { granting: boolean },
-  ): { readonly grants: readonly LeaseGrant[]; readonly effects: Effects<Task> };
+  ): { readonly grants: LeaseGrant[]; readonly effects: Effects<Task> };
   /** A lease on an inode that a ready request talks about beside its wants (entries of a listing, a new inode). Never recalls. */
-  offer(session: SessionId, want: Pick<Want, "ino" | "level" | "open">, now: number): LeaseGrant | undefined;
+  offer(session: SessionId, want: Pick<Want, "ino" | "level">, now: number): LeaseGrant | undefined;
   /** The caller gave up, or nobody is there to be answered. */
   cancel(request: LeaseRequest<Task>, now: number): Effects<Task>;
 
@@ -85,8 +91,6 @@ export interface LeaseTable<Task> {
   blocked(session: SessionId, now: number): Effects<Task>;
   /** A session has dropped what it cached under the grant of this number, and any before it. */
   released(session: SessionId, ino: Ino, number: number, now: number): Effects<Task>;
-  /** A session has closed an inode that it had open by the grant of this number; `reading`: it only has no writers any more. */
-  closed(session: SessionId, ino: Ino, number: number, still: "reading" | undefined): void;
   /** The kernel forgot these inodes: they are the first to be trimmed. */
   forgotten(session: SessionId, inos: readonly Ino[]): void;
   /** A session that was there before a restart says what it had; undefined: somebody else has it, it has to drop it. */
@@ -97,22 +101,22 @@ export interface LeaseTable<Task> {
   sessionEnded(session: SessionId, now: number): Effects<Task>;
   timePassed(now: number): Effects<Task>;
 
-  /** What the session may write without asking: it holds it alone, or is flushing it for a recall. */
+  /** What the session may write out of turn: nobody else believes anything of it, and it holds it or gives it back. */
   mayFlush(session: SessionId, ino: Ino): boolean;
+  /** How many leases it has. */
+  held(session: SessionId): number;
   holders(ino: Ino): readonly HolderView[];
   readonly statistics: LeaseStatistics;
 }
 
 export interface Reclaimed {
   readonly ino: Ino;
-  readonly level: LeaseLevel;
-  readonly open?: "reading" | "writing";
+  readonly level: Exclude<LeaseLevel, "none">;
 }
 
 export interface HolderView {
   readonly session: SessionId;
   readonly level: LeaseLevel;
-  readonly open: "reading" | "writing" | undefined;
   readonly recalled: LeaseRecall["to"] | undefined;
 }
 
@@ -128,7 +132,6 @@ export interface LeaseStatistics {
 
 export interface LeaseBounds {
   readonly leasesPerSessionMax: number;
-  readonly openInodesPerSessionMax: number;
   readonly waitersPerSessionMax: number;
   readonly recallMillis: number;
   readonly recallMillisMax: number;

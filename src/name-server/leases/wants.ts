@@ -1,6 +1,6 @@
 /** What one request wants of its inodes: each inode once, with all that was asked of it. */
 import type { LeaseLevel } from "../../protocol/leases.ts";
-import { joined } from "./scopes.ts";
+import { coversAll, joined } from "./scopes.ts";
 import type { Want } from "./types.ts";
 
 export function isReading(wants: readonly Want[]): boolean {
@@ -20,28 +20,28 @@ export function distinct(wants: readonly Want[]): readonly Want[] {
   return all;
 }
 
+/** Whether a request that had its turn with `had` has it with `needed` too: the same inodes, and no more of them. */
+export function cover(had: readonly Want[], needed: readonly Want[]): boolean {
+  if (had.length !== needed.length) return false;
+  return needed.every(({ ino, changes, level }, at) => {
+    const before = had[at];
+    if (before?.ino !== ino || before.level !== level) return false;
+    if (changes === undefined) return true;
+    return before.changes !== undefined && coversAll(before.changes, changes);
+  });
+}
+
 function both(one: Want, other: Want): Want {
   const changes = one.changes === undefined ? other.changes : joined(one.changes, other.changes ?? []);
-  const range = one.range === undefined || other.range === undefined ? undefined : hull(one.range, other.range);
-  const open = one.open === "writing" ? one.open : (other.open ?? one.open);
   return {
     ino: one.ino,
     level: higher(one.level, other.level),
     insist: one.insist === true || other.insist === true,
     ...(changes === undefined ? {} : { changes }),
-    ...(range === undefined ? {} : { range }),
-    ...(open === undefined ? {} : { open }),
   };
 }
 
 function higher(one: LeaseLevel, other: LeaseLevel): LeaseLevel {
   if (one === "exclusive" || other === "exclusive") return "exclusive";
   return one === "shared" ? one : other;
-}
-
-type Range = NonNullable<Want["range"]>;
-
-function hull(one: Range, other: Range): Range {
-  const offset = Math.min(one.offset, other.offset);
-  return { offset, length: Math.max(one.offset + one.length, other.offset + other.length) - offset };
 }

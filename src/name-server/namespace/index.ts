@@ -51,6 +51,7 @@ export type NamespaceMethod = keyof typeof namespaceMethods;
 export { Allocator } from "./allocator.ts";
 export { countOfInodes, type OperationContext, type Space } from "./context.ts";
 export { directoriesOf } from "./directories.ts";
+export { findEntry } from "./entries.ts";
 export { initialize } from "./initialize.ts";
 export { releaseOrphan, releaseSession } from "./orphans.ts";
 export { blocksDeleted, dueBlocks, reclaimStep, releaseRanges, type DueBlocks, type ReclaimPlace } from "./reclaim.ts";

@@ -14,7 +14,7 @@ export const rmdir: Method<"rmdir"> = (context, request) => remove(context, requ
 
 function remove(context: OperationContext, request: Request<"unlink">, asDirectory: boolean): Reply<"unlink"> {
   const { transaction } = context;
-  const { caller, parent, name, keep } = request;
+  const { caller, parent, name } = request;
   readDirectory(transaction, parent);
   const entry = requireEntry(transaction, parent, name);
   const directory = requireChangeable(transaction, caller, parent);
@@ -23,7 +23,12 @@ function remove(context: OperationContext, request: Request<"unlink">, asDirecto
   if (asDirectory) requireEmpty(transaction, entry.ino);
   const difference = dropEntry(context, parent, name, entry);
   writeChangedDirectory(context, parent, directory, difference);
-  return { attributes: loseName(context, entry.ino, victim, keep) };
+  return { attributes: loseName(context, entry.ino, victim, isKept(request, entry.ino)) };
+}
+
+/** Whether the client may use the inode that loses a name: it said so, or meant another one. */
+export function isKept({ keep, victim }: Pick<Request<"unlink">, "keep" | "victim">, ino: Ino): boolean {
+  return keep || (victim !== undefined && victim !== ino);
 }
 
 /** The inode has one name less (the caller dropped or changed the entry). Returns what is left of it. */

@@ -19,7 +19,7 @@ import {
   type DirectoryDifference,
 } from "./entries.ts";
 import { attributesOf, changeTime, readDirectory, readInode, writeInode } from "./inodes.ts";
-import { loseName } from "./remove.ts";
+import { isKept, loseName } from "./remove.ts";
 import type { Method, Request } from "./types.ts";
 
 /** include/uapi/linux/fs.h */
@@ -125,7 +125,8 @@ function moveName(
   if ((request.flags & renameFlags.whiteout) !== 0) taken.push(putWhiteout(context, request));
   writeDirectories(context, request, taken, given);
   const moved = writeMoved(context, source, newParent);
-  const replaced = target === undefined ? null : loseName(context, target.ino, target.record, request.keep);
+  const replaced =
+    target === undefined ? null : loseName(context, target.ino, target.record, isKept(request, target.ino));
   return { attributes: attributesOf(source.ino, moved), replaced };
 }
 

@@ -32,15 +32,6 @@ test("beyond the bound nothing is granted until something was given back", (t) =
   t.is(scene.take(a, reading(toIno(120))).length, 1);
 });
 
-test("open inodes are never trimmed", (t) => {
-  const scene = createScene({ leasesPerSessionMax: 8 });
-  for (const ino of files.slice(0, 8)) scene.take(a, reading(ino, "shared", { open: "reading" }));
-  t.deepEqual(scene.events(), []);
-  scene.table.closed(a, toIno(103), Infinity, undefined);
-  scene.take(a, reading(toIno(104)));
-  t.deepEqual(scene.events(), ["a: 103 to none everything"]);
-});
-
 test("a trimmed lease for which somebody waits then is urgent", (t) => {
   const scene = createScene({ leasesPerSessionMax: 8 });
   for (const ino of files.slice(0, 8)) scene.take(a, reading(ino));
@@ -52,12 +43,8 @@ test("a trimmed lease for which somebody waits then is urgent", (t) => {
   t.deepEqual(scene.events(), ["run read two"]);
 });
 
-test("a session may have so many inodes open and so many requests waiting, and no more", (t) => {
-  const scene = createScene({ openInodesPerSessionMax: 2, waitersPerSessionMax: 2 });
-  for (const ino of files.slice(0, 2)) scene.take(a, reading(ino, "none", { open: "reading" }));
-  const open = () => scene.take(a, reading(toIno(102), "none", { open: "reading" }));
-  t.throws(open, { instanceOf: FsError, message: /inodes open/ });
-  scene.take(a, reading(toIno(101), "none", { open: "writing" }));
+test("a session may have so many requests waiting, and no more", (t) => {
+  const scene = createScene({ waitersPerSessionMax: 2 });
   scene.take(c, reading(one));
   for (const task of ["one", "two"]) scene.ask(b, task, changing(one));
   const ask = () => scene.ask(b, "three", changing(one));

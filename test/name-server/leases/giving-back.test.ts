@@ -1,6 +1,6 @@
 /** How leases and requests go: returned, closed, acknowledged, cancelled, with their session, over a restart. */
 import test from "ava";
-import { a, b, changing, createScene, one, reading, three, two } from "./scene.ts";
+import { a, b, changing, createScene, one, reading, two } from "./scene.ts";
 
 test("a lease that is returned after it was granted anew stays", (t) => {
   const scene = createScene();
@@ -10,26 +10,6 @@ test("a lease that is returned after it was granted anew stays", (t) => {
   t.is(scene.table.holders(one)[0]?.level, "shared");
   scene.act(scene.table.released(a, one, (old?.number ?? 0) + 1, scene.now));
   t.deepEqual(scene.table.holders(one), []);
-});
-
-test("an inode that was opened again is not closed by the earlier handle's end", (t) => {
-  const scene = createScene();
-  const [first] = scene.take(a, reading(one, "none", { open: "writing" }));
-  const [second] = scene.take(a, reading(one, "none", { open: "reading" }));
-  t.is(scene.table.holders(one)[0]?.open, "writing");
-  scene.table.closed(a, one, first?.number ?? 0, undefined);
-  t.is(scene.table.holders(one)[0]?.open, "writing");
-  scene.table.closed(a, one, second?.number ?? 0, "reading");
-  t.is(scene.table.holders(one)[0]?.open, "reading");
-  scene.table.closed(a, one, second?.number ?? 0, undefined);
-  t.deepEqual(scene.table.holders(one), []);
-});
-
-test("opening is no caching: an open inode is changed without a recall", (t) => {
-  const scene = createScene();
-  scene.take(a, reading(one, "none", { open: "writing" }));
-  scene.ask(b, "change", changing(one));
-  t.deepEqual(scene.events(), ["run change"]);
 });
 
 test("an acknowledgement of an earlier recall counts for nothing", (t) => {
@@ -52,11 +32,11 @@ test("what a cancelled request waited for goes to the next", (t) => {
 
 test("the end of a session frees what it had and drops what it asked for", (t) => {
   const scene = createScene();
-  scene.take(a, reading(one, "exclusive", { open: "writing" }));
+  scene.take(a, reading(one, "exclusive"));
   const waiting = scene.ask(a, "its own", changing(two));
   const change = scene.ask(b, "change", changing(one));
   scene.act(scene.table.sessionEnded(a, scene.now));
-  t.deepEqual(scene.events(), ["run its own", "a: 11 to shared attributes data", "run change"]);
+  t.deepEqual(scene.events(), ["run its own", "a: 11 to shared attributes", "run change"]);
   t.is(waiting.state, "gone");
   t.deepEqual(scene.complete(waiting), []);
   scene.complete(change);
@@ -76,10 +56,9 @@ test("recalls are sent again over a new connection, with their numbers", (t) => 
 
 test("after a restart a session gets back what it had, unless another one has it", (t) => {
   const { table } = createScene();
-  t.is(table.reclaim(a, { ino: one, level: "exclusive", open: "writing" })?.level, "exclusive");
+  t.is(table.reclaim(a, { ino: one, level: "exclusive" })?.level, "exclusive");
   t.is(table.reclaim(b, { ino: one, level: "shared" }), undefined);
-  t.is(table.reclaim(b, { ino: one, level: "none", open: "reading" })?.open, true);
   t.is(table.reclaim(b, { ino: two, level: "shared" })?.level, "shared");
   t.is(table.reclaim(a, { ino: two, level: "exclusive" }), undefined);
-  t.is(table.reclaim(a, { ino: three, level: "none" }), undefined);
+  t.is(table.reclaim(a, { ino: two, level: "shared" })?.level, "shared");
 });

@@ -4,7 +4,7 @@
  * reading requests are answered (the kernel's locks), and if it is stubborn, its changing ones too.
  */
 import type { Ino, SessionId } from "../../../src/base/ids.ts";
-import { createGrantOrder, type LeaseGrant, type LeaseRecall, type LeaseScope } from "../../../src/protocol/leases.ts";
+import type { LeaseGrant, LeaseRecall, LeaseScope } from "../../../src/protocol/leases.ts";
 import type { LeaseRequest, Want } from "../../../src/name-server/leases/types.ts";
 
 export const parts = ["attributes", "entry a", "entry b", "data 0", "data 1"] as const;
@@ -33,7 +33,8 @@ export function partsOf(scope: LeaseScope): readonly Part[] {
 export interface Job {
   readonly client: Client;
   wants: readonly Want[];
-  readonly ticket: number;
+  /** How many recalls had arrived when it was sent. */
+  readonly recallsBefore: number;
   /** The client's own changes when it was sent: an answer is not kept if there were more since. */
   readonly changesBefore: ReadonlyMap<Ino, number>;
   request: LeaseRequest<Job> | undefined;
@@ -53,14 +54,13 @@ export type Upward =
   | { readonly kind: "request"; readonly job: Job }
   | { readonly kind: "flush"; readonly ino: Ino; readonly values: ReadonlyMap<Part, number> }
   | { readonly kind: "flushed" | "acknowledged" | "released"; readonly ino: Ino; readonly number: number }
-  | { readonly kind: "closed"; readonly ino: Ino; readonly number: number; readonly still: "reading" | undefined }
   | { readonly kind: "blocked" };
 
 interface Belief {
   level: "none" | "shared" | "exclusive";
   number: number;
-  openNumber: number;
-  open: boolean;
+  /** How many recalls had arrived with the last one of this inode. */
+  recalledAt: number;
   readonly kept: Map<Part, number>;
   readonly dirty: Set<Part>;
 }
@@ -68,7 +68,6 @@ interface Belief {
 export class Client {
   readonly id: SessionId;
   readonly stubborn: boolean;
-  readonly order = createGrantOrder();
   readonly up: Upward[] = [];
   readonly replies: Reply[] = [];
   readonly recalls: LeaseRecall[] = [];
@@ -77,6 +76,7 @@ export class Client {
   readonly open: { readonly recall: LeaseRecall; flushed: boolean }[] = [];
   readonly beliefs = new Map<Ino, Belief>();
   readonly #changes = new Map<Ino, number>();
+  #recallsArrived = 0;
 
   constructor(id: SessionId, stubborn: boolean) {
     this.id = id;
@@ -86,19 +86,18 @@ export class Client {
   belief(ino: Ino): Belief {
     let found = this.beliefs.get(ino);
     if (found === undefined) {
-      found = { level: "none", number: 0, openNumber: 0, open: false, kept: new Map(), dirty: new Set() };
+      found = { level: "none", number: 0, recalledAt: 0, kept: new Map(), dirty: new Set() };
       this.beliefs.set(ino, found);
     }
     return found;
   }
 
   send(wants: readonly Want[]): void {
-    const ticket = this.order.sent();
     for (const { ino, changes } of wants) if (changes !== undefined) this.#changed(ino);
     const job: Job = {
       client: this,
       wants,
-      ticket,
+      recallsBefore: this.#recallsArrived,
       changesBefore: new Map(this.#changes),
       request: undefined,
       arrival: undefined,
@@ -142,8 +141,7 @@ export class Client {
     }
     for (const grant of grants) {
       const belief = this.belief(grant.ino);
-      if (grant.open) [belief.open, belief.openNumber] = [true, grant.number];
-      if (grant.level === "none" || !this.order.counts(grant)) continue;
+      if (belief.recalledAt > job.recallsBefore) continue;
       [belief.level, belief.number] = [grant.level, grant.number];
       if (this.#changes.get(grant.ino) !== job.changesBefore.get(grant.ino) || this.isChanging(grant.ino)) continue;
       for (const [part, version] of values.get(grant.ino) ?? []) {
@@ -153,13 +151,12 @@ export class Client {
     }
     // A change may have reached an inode that it was not sent for: what was asked before it is doubtful.
     for (const { ino, changes } of job.wants) if (changes !== undefined) this.#changed(ino);
-    this.order.settled(job.ticket);
   }
 
   receiveRecall(): void {
     const recall = this.recalls.shift();
     if (recall === undefined) return;
-    this.order.recalled(recall.ino, recall.number);
+    this.belief(recall.ino).recalledAt = ++this.#recallsArrived;
     this.open.push({ recall, flushed: false });
   }
 
@@ -209,12 +206,5 @@ export class Client {
     belief.level = "none";
     belief.kept.clear();
     this.up.push({ kind: "released", ino, number: belief.number });
-  }
-
-  close(ino: Ino, still: "reading" | undefined): void {
-    const belief = this.belief(ino);
-    if (!belief.open) return;
-    belief.open = still !== undefined;
-    this.up.push({ kind: "closed", ino, number: belief.openNumber, still });
   }
 }

@@ -83,16 +83,6 @@ test("what several changes wait for is asked of a holder at once", (t) => {
   t.deepEqual(scene.events(), ["run first", "a: 11 to shared entry x entry y"]);
 });
 
-test("whoever has the file open for writing flushes and drops its range at each recall", (t) => {
-  const scene = createScene();
-  scene.take(a, reading(one, "exclusive", { open: "writing" }));
-  scene.ask(b, "read", reading(one, "shared", { range: { offset: 0, length: 10 } }));
-  t.deepEqual(scene.events(), ["a: 11 to shared data"]);
-  scene.acknowledge(a, one);
-  scene.ask(c, "chmod", changing(one));
-  t.deepEqual(scene.events(), ["run read"]);
-});
-
 test("a change behind a reader waits for it, and a reader behind a change waits for that", (t) => {
   const scene = createScene();
   const first = scene.ask(a, "read", reading(one));
@@ -208,15 +198,33 @@ test("an insisting reader is granted although somebody waits, and is asked again
   t.deepEqual(scene.events(), ["run read", "a: 11 to shared attributes", "b: 11 to shared attributes"]);
 });
 
-test("what the flush of a recall writes needs no turn", (t) => {
+test("what the flush of a recall writes needs no turn, unless others would go on believing what was before", (t) => {
   const scene = createScene();
   scene.take(a, reading(one, "exclusive"));
-  scene.take(b, reading(two));
+  for (const session of [a, b]) scene.take(session, reading(two));
   t.true(scene.table.mayFlush(a, one));
   t.false(scene.table.mayFlush(b, two));
   t.false(scene.table.mayFlush(b, one));
   scene.ask(c, "change", changing(two));
+  t.false(scene.table.mayFlush(b, two));
+  scene.act(scene.table.released(a, two, Number.MAX_SAFE_INTEGER, scene.now));
   t.true(scene.table.mayFlush(b, two));
+});
+
+test("what nobody disputes runs without being registered, and is granted the same", (t) => {
+  const { table, now, ...scene } = createScene();
+  t.true(table.isFree(a, [changing(one), reading(two)]));
+  t.deepEqual(levels(table.take(a, [reading(one, "exclusive"), reading(two)], now).grants), [
+    "11 exclusive",
+    "12 shared",
+  ]);
+  t.true(table.isFree(a, [changing(one), changing(two)]), "its own leases are in nobody's way");
+  t.false(table.isFree(b, [reading(two), reading(one)]), "somebody holds it alone");
+  t.true(table.isFree(b, [reading(two)]));
+  t.false(table.isFree(b, [changing(two)]));
+  scene.ask(b, "change", changing(two));
+  t.false(table.isFree(c, [reading(two)]), "somebody waits");
+  t.true(table.isFree(c, []));
 });
 
 test("who insists is not granted what a change that is ready counts on", (t) => {
@@ -237,10 +245,7 @@ test("a request without inodes runs at once", (t) => {
 
 test("a failed request is granted nothing", (t) => {
   const { table, now } = createScene();
-  const { request } = table.request(
-    { session: a, wants: [reading(one, "shared", { open: "reading" })], task: "" },
-    now,
-  );
+  const { request } = table.request({ session: a, wants: [reading(one, "shared")], task: "" }, now);
   t.deepEqual(table.complete(request, now, { granting: false }).grants, []);
   t.is(table.statistics.inodes, 0);
 });

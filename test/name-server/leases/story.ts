@@ -24,7 +24,6 @@ const want = fc.record({
   level,
   changes: fc.option(fc.array(scope, { minLength: 1, maxLength: 2 }), { nil: undefined, freq: 2 }),
   insist: fc.boolean(),
-  open: fc.option(fc.constantFrom("reading" as const, "writing" as const), { nil: undefined }),
 });
 const wants = fc.array(want, { minLength: 1, maxLength: 3 });
 const reading = fc.record({ ino, level, insist: fc.boolean() }).map((one) => [one]);
@@ -48,7 +47,6 @@ const action = fc.oneof(
     arbitrary: fc.record({ kind: fc.constant("write" as const), client, ino, part: fc.nat(parts.length - 1) }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("release" as const), client, ino }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("close" as const), client, ino, still: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("forget" as const), client, ino }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("blocked" as const), client }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("cancel" as const), nth }) },
@@ -116,9 +114,6 @@ const performers: Performers = {
     const ino = inoAt(world, action);
     able(world, action, (one) => one.beliefs.get(ino)?.level === "shared")?.release(ino);
   },
-  close(world, action) {
-    clientAt(world, action).close(inoAt(world, action), action.still ? "reading" : undefined);
-  },
   forget(world, action) {
     world.table.forgotten(clientAt(world, action).id, [inoAt(world, action)]);
   },
@@ -141,13 +136,9 @@ export function perform(world: World, action: Action): void {
 /** The inodes are numbers of the world's. */
 function real(
   world: World,
-  wanted: readonly (Omit<Want, "ino" | "changes" | "open"> & {
-    ino: number;
-    changes?: LeaseScope[] | undefined;
-    open?: Want["open"] | undefined;
-  })[],
+  wanted: readonly (Omit<Want, "ino" | "changes"> & { ino: number; changes?: LeaseScope[] | undefined })[],
 ): Want[] {
-  return wanted.map(({ ino: index, level: asked, changes, insist, open }) => {
+  return wanted.map(({ ino: index, level: asked, changes, insist }) => {
     const found = world.inos[index];
     assert(found !== undefined);
     return {
@@ -155,7 +146,6 @@ function real(
       level: asked,
       ...(changes === undefined ? {} : { changes }),
       ...(insist === true ? { insist } : {}),
-      ...(open === undefined ? {} : { open }),
     };
   });
 }

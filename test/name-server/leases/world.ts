@@ -91,9 +91,6 @@ export class World {
         this.#underWay.get(id)?.delete(`${String(message.ino)} ${String(message.number)}`);
         this.act(table.acknowledged(id, message.ino, message.number, now));
         break;
-      case "closed":
-        table.closed(id, message.ino, message.number, message.still);
-        break;
       case "blocked":
         for (const job of this.#arrived) if (job.client === client) job.blocked = true;
         this.act(table.blocked(id, now));
@@ -107,12 +104,6 @@ export class World {
       this.#rises(session, recall.ino, recall.number);
       const holder = this.table.holders(recall.ino).find((one) => one.session === session);
       assert(holder !== undefined && holder.level !== "none", "a recall of nothing");
-      if (holder.open === "writing" || recall.to === "none") {
-        assert(
-          recall.drop.some(({ kind }) => kind === "data" || kind === "everything"),
-          "a writer kept its data",
-        );
-      }
       this.#underWay.get(session)?.add(`${String(recall.ino)} ${String(recall.number)}`);
       client.recalls.push(recall);
     }
@@ -271,10 +262,7 @@ export class World {
   /** Everybody gives back what it has; then nothing may be left. */
   giveBack(): void {
     for (const client of this.clients) {
-      for (const ino of this.inos) {
-        client.release(ino);
-        client.close(ino, undefined);
-      }
+      for (const ino of this.inos) client.release(ino);
       // What was granted by a reply that came too late to count is known to the server only.
       while (this.receive(client));
       for (const ino of this.inos) this.act(this.table.released(client.id, ino, Number.MAX_SAFE_INTEGER, this.now));

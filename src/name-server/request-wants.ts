@@ -1,0 +1,142 @@
+/**
+ * What each request wants of which inodes before it may run, and what its session would like to keep afterwards: found in
+ * the state of the moment, and found again in the step in which the request runs. Names that are not there want their
+ * directory all the same, so that their absence is told in its turn. Nothing here throws FsError.
+ *
+ * Reading wants what is told; a change wants what it changes, and what others could tell from it: names with the listing
+ * and the attributes of their directory, bytes up to where they are displaced.
+ */
+import { isDirectory } from "../base/attributes.ts";
+import type { Ino } from "../base/ids.ts";
+import { limits } from "../base/limits.ts";
+import type { Name } from "../base/name.ts";
+import { keys } from "../metadata-store/keys.ts";
+import { decodeInode, type InodeRecord } from "../metadata-store/records.ts";
+import type { MetadataReader } from "../metadata-store/types.ts";
+import { extentEnd } from "../protocol/extents.ts";
+import type { LeaseLevel, LeaseScope } from "../protocol/leases.ts";
+import type { NameServerMethods } from "../protocol/name-server.ts";
+import type { RequestOf } from "../rpc/types.ts";
+import type { Want } from "./leases/types.ts";
+import { findEntry } from "./namespace/index.ts";
+
+type Request<M extends keyof NameServerMethods> = RequestOf<NameServerMethods, M>;
+type Wants<M extends keyof NameServerMethods> = (reader: MetadataReader, request: Request<M>) => readonly Want[];
+
+const attributes: readonly LeaseScope[] = [{ kind: "attributes" }];
+const everything: readonly LeaseScope[] = [{ kind: "everything" }];
+const nothing: readonly Want[] = [];
+
+const read = (ino: Ino, level: LeaseLevel = "shared"): Want => ({ ino, level });
+const change = (ino: Ino, changes: readonly LeaseScope[], level: LeaseLevel = "shared"): Want => ({
+  ino,
+  level,
+  changes,
+});
+const changeName = (parent: Ino, name: Name): Want => change(parent, [{ kind: "entry", name }]);
+
+const readOne: Wants<"getattr"> = (_reader, { ino }) => [read(ino)];
+const changeOne: Wants<"removexattr"> = (_reader, { ino }) => [change(ino, attributes)];
+const nameNew: Wants<"mkdir"> = (_reader, { parent, name }) => [changeName(parent, name)];
+
+const removeName: Wants<"unlink"> = (reader, { parent, name }) => {
+  const victim = findEntry(reader, parent, name)?.ino;
+  const directory = changeName(parent, name);
+  return victim === undefined ? [directory] : [directory, change(victim, attributes, "none")];
+};
+
+const lookup: Wants<"lookup"> = (reader, { parent, name }) => {
+  if (name === ".") return [read(parent)];
+  if (name === "..") {
+    const directory = inodeOf(reader, parent);
+    return directory === undefined || !isDirectory(directory.mode) ? [read(parent)] : [read(directory.parent as Ino)];
+  }
+  const child = findEntry(reader, parent, name)?.ino;
+  return child === undefined ? [read(parent)] : [read(parent), read(child)];
+};
+
+const rename: Wants<"rename"> = (reader, { parent, name, newParent, newName, flags }) => {
+  const wants = [changeName(parent, name), changeName(newParent, newName)];
+  const moved = findEntry(reader, parent, name)?.ino;
+  if (moved !== undefined) wants.push(change(moved, attributes));
+  const replaced = findEntry(reader, newParent, newName)?.ino;
+  if (replaced !== undefined)
+    wants.push(change(replaced, attributes, (flags & exchangeFlag) === 0 ? "none" : "shared"));
+  return wants;
+};
+/** include/uapi/linux/fs.h */
+const exchangeFlag = 2;
+
+const setattr: Wants<"setattr"> = (reader, request) => {
+  const { ino, size } = request;
+  if (isAccessTime(request)) return nothing;
+  if (size === undefined) return [change(ino, attributes)];
+  return [change(ino, [...attributes, dataFrom(Math.min(size, sizeOf(reader, ino)))])];
+};
+
+/** Access times are brought up to date lazily, and nobody is asked for them: `ctime` is what the client knew. */
+function isAccessTime({ atime, ctime, ...rest }: Request<"setattr">): boolean {
+  if (atime === undefined || ctime === undefined) return false;
+  const { mode, uid, gid, size, mtime, killPrivileges } = rest;
+  return (mode ?? uid ?? gid ?? size ?? mtime ?? killPrivileges) === undefined;
+}
+
+const writeExtents: Wants<"writeExtents"> = (reader, { ino, append, extents, size }) => {
+  const [first, last] = [extents[0], extents[extents.length - 1]];
+  if (append) return [change(ino, [...attributes, dataFrom(sizeOf(reader, ino))])];
+  if (first === undefined || last === undefined) return [change(ino, attributes)];
+  const end = Math.max(extentEnd(last), size);
+  return [change(ino, [...attributes, data(first.offset, end - first.offset)])];
+};
+
+const copyFileRange: Wants<"copyFileRange"> = (_reader, { from, to, toOffset, length }) => [
+  read(from),
+  change(to, [...attributes, data(toOffset, length)]),
+];
+
+/** Methods that are not here want nothing. */
+export const requestWants = {
+  lookup,
+  getattr: readOne,
+  readlink: readOne,
+  getxattr: readOne,
+  listxattr: readOne,
+  readdir: readOne,
+  readExtents: (_reader, { ino, insist }) => [insist === true ? { ...read(ino), insist } : read(ino)],
+  open: (_reader, { ino, write }) => [read(ino, write ? "exclusive" : "shared")],
+  acquire: (_reader, { ino, level }) => [level === "shared" ? read(ino) : change(ino, everything, level)],
+
+  create: nameNew,
+  mknod: nameNew,
+  mkdir: nameNew,
+  symlink: nameNew,
+  unlink: removeName,
+  rmdir: removeName,
+  rename,
+  link: (_reader, { ino, newParent, newName }) => [changeName(newParent, newName), change(ino, attributes)],
+  setattr,
+  setxattr: changeOne,
+  removexattr: changeOne,
+  writeExtents,
+  fallocate: (_reader, { ino, offset, length }) => [change(ino, [...attributes, data(offset, length)])],
+  copyFileRange,
+} as const satisfies { readonly [M in keyof NameServerMethods]?: Wants<M> };
+
+export type MethodWithWants = keyof typeof requestWants;
+
+function data(offset: number, length: number): LeaseScope {
+  return { kind: "data", offset, length: Math.max(1, Math.min(length, limits.fileBytesMax - offset)) };
+}
+
+function dataFrom(offset: number): LeaseScope {
+  return data(offset, limits.fileBytesMax);
+}
+
+function inodeOf(reader: MetadataReader, ino: Ino): InodeRecord | undefined {
+  const value = reader.get(keys.inode(ino));
+  return value === undefined ? undefined : decodeInode(value);
+}
+
+function sizeOf(reader: MetadataReader, ino: Ino): number {
+  return inodeOf(reader, ino)?.size ?? 0;
+}
