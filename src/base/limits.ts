@@ -62,12 +62,23 @@ export const limits = {
   /** Lock ranges that one session may hold, and requests for which it may wait. */
   locksPerSessionMax: 65_536,
   lockWaitersPerSessionMax: 512,
-  /** Inodes that one session may cache, and that it may have open. */
+  /** Inodes that one session may cache. */
   leasesPerSessionMax: 131_072,
-  openInodesPerSessionMax: 262_144,
   /** Requests of one session that wait for leases, and the inodes that one request needs. */
   leaseWaitersPerSessionMax: 1_024,
   leaseWantsMax: 16,
+  /** Changes that one batch of the ahead log carries. */
+  aheadBatchMax: 256,
+  /** Changes that were answered and are not known to be durable at the server; beyond it changing waits. */
+  aheadEntriesMax: 4_096,
+  /** Their bytes on the wire. */
+  aheadBytesInFlightMax: 1 * MiB,
+  /** How long a change is kept back so that others travel with it. */
+  aheadMillis: 10,
+  /** Inode numbers that a session has at hand for changes to come. */
+  reservedInodesMax: 4_096,
+  /** Recalls, answers to recalls, or leases that are reclaimed, in one message. */
+  leaseNewsMax: 1_024,
   /** Parts of an inode that one recall names; beyond it everything is recalled. */
   recallScopesMax: 16,
   /** A session that leaves a recall without acknowledgement or progress of a flush for so long ends, and in any case after the longer time. */
@@ -160,6 +171,8 @@ export const limits = {
   kernelNotificationsMax: 256,
   /** Kernel validity of what the client may cache (shorter than the session's life). */
   kernelValidityMillis: 20_000,
+  /** So long before its session may end, a client that is not answered stops believing what it cached, and drops it. */
+  trustMarginMillis: 3_000,
   /** The same for names on kernels that cannot be told to forget them (before Linux 6.16): a second session waits for it. */
   kernelNameValidityMillis: 1_000,
 } as const;

@@ -16,8 +16,10 @@ import { asError } from "./flush-errors.ts";
 export type WriteReply = ReturnType<NameServerMethods["writeExtents"]["reply"]>;
 
 export interface CommitEvents {
-  /** In the server's order. The extents' inline content is borrowed. */
-  committed(flights: readonly Flight[], extents: readonly Extent[], reply: WriteReply): void;
+  /** Sent at `since`. In the server's order. The extents' inline content is borrowed. */
+  committed(flights: readonly Flight[], extents: readonly Extent[], reply: WriteReply, since: number): void;
+  /** The present moment. */
+  moment(): number;
   failed(flight: Flight, error: Error): void;
 }
 
@@ -172,6 +174,7 @@ export class CommitQueue {
     const epochs = new Map(batch.flatMap(({ block }) => (block ? [[block.block.group, block.epoch] as const] : [])));
     const time = batch.at(-1)?.time;
     for (const flight of batch) flight.users++;
+    const since = this.#events.moment();
     try {
       const reply = await nameServer.change("writeExtents", {
         ino: this.#ino,
@@ -182,7 +185,7 @@ export class CommitQueue {
         ...(time === undefined ? {} : { mtime: time }),
         clearPrivileges: batch.some(({ clearPrivileges }) => clearPrivileges),
       });
-      this.#settle(batch, extents, reply);
+      this.#settle(batch, extents, reply, since);
     } catch (error) {
       for (const flight of batch) this.#retryOrFail(flight, error);
     } finally {
@@ -191,12 +194,12 @@ export class CommitQueue {
     }
   }
 
-  #settle(batch: readonly Flight[], extents: readonly Extent[], reply: WriteReply): void {
+  #settle(batch: readonly Flight[], extents: readonly Extent[], reply: WriteReply, since: number): void {
     const alive = batch.filter((flight) => !isSettled(flight));
     if (alive.length === 0) return;
     for (const flight of alive) flight.state = "settled";
     this.#items = this.#items.filter((item) => item.kind === "task" || item.state !== "settled");
-    this.#events.committed(alive, extents, reply);
+    this.#events.committed(alive, extents, reply, since);
     for (const flight of alive) this.#finish(flight, undefined);
   }
 

@@ -22,7 +22,6 @@ const filesAtOnceMax = 16;
 const lastFlushesMax = 5;
 const lastFlushMillis = 1_000;
 
-/** Caching is off until `setCaching(true)`. */
 export function createContents(options: ContentOptions): Contents {
   const { limits, clock, log } = options;
   const memory = new ChunkMemory({
@@ -35,12 +34,8 @@ export function createContents(options: ContentOptions): Contents {
   const flusher = new Flusher({ clock, log, memory, ageMillis: limits.clientDirtyAgeMillis });
   const compactor = new Compactor(context);
   const files = new Map<Ino, CachedFile>();
-  let isCaching = false;
 
   const host: ContentHost = {
-    get isCaching() {
-      return isCaching;
-    },
     dirtied: (file) => {
       flusher.dirtied(file);
     },
@@ -57,14 +52,14 @@ export function createContents(options: ContentOptions): Contents {
       flusher.released();
     },
     committed: (file, extents) => {
-      if (isCaching) compactor.committed(file, extents);
+      if (file.mayBuffer) compactor.committed(file, extents);
     },
   };
 
-  async function stopCaching(): Promise<void> {
-    isCaching = false;
-    for (const file of files.values()) file.layout.forget();
-    await eachOf(files.values(), flushOrLose);
+  function lose(file: CachedFile, error: Error): void {
+    flusher.forget(file);
+    compactor.forget(file);
+    file.lose(error);
   }
 
   /** Nothing may stay here: what cannot be sent within a few tries is lost. */
@@ -77,25 +72,12 @@ export function createContents(options: ContentOptions): Contents {
         if (!file.isDirty) return;
         if (attempt === lastFlushesMax) {
           log.error({ ino: file.ino, error }, "unwritten data is lost: it had to be flushed and could not be");
-          flusher.forget(file);
-          file.lose(asError(error));
+          lose(file, asError(error));
           return;
         }
         await sleep(clock, lastFlushMillis);
       }
     }
-  }
-
-  async function startCaching(): Promise<void> {
-    await eachOf(files.values(), async (file) => {
-      try {
-        await file.refresh();
-      } catch (error) {
-        log.debug({ ino: file.ino, error }, "the size of a file could not be asked for");
-      }
-    });
-    for (const file of files.values()) file.layout.forget();
-    isCaching = true;
   }
 
   return {
@@ -126,14 +108,21 @@ export function createContents(options: ContentOptions): Contents {
       });
       if (first !== undefined) throw first;
     },
-    setCaching: (allowed) => (allowed ? startCaching() : stopCaching()),
+    async flushForRecall(ino) {
+      const file = files.get(ino);
+      if (file?.isDirty === true) await flushOrLose(file);
+    },
+    isHeld: (ino) => files.get(ino)?.isHeld === true,
+    forget(ino) {
+      files.get(ino)?.layout.forget();
+    },
+    lose(ino) {
+      const file = files.get(ino);
+      if (file !== undefined) lose(file, new FsError("EIO", `inode ${String(ino)}: its lease was lost`));
+    },
     sessionLost() {
       const error = new FsError("EIO", "the session was lost, and with it what was not written yet");
-      for (const file of files.values()) {
-        flusher.forget(file);
-        compactor.forget(file);
-        file.lose(error);
-      }
+      for (const file of files.values()) lose(file, error);
     },
     statistics: {
       get dirtyBytes() {

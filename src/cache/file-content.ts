@@ -2,8 +2,9 @@
  * One regular file in use: see FileContent in types.ts. Ties together what is unwritten (WriteBuffer), what is known of
  * its extents (Layout) and reading (FileReader).
  *
- * Invariants: the size is the server's, or the end of unwritten data if that is more; while caching is off no extents
- * are remembered and a write has been committed when it resolves; nothing is written while a change runs.
+ * Invariants: the size is the server's, or the end of unwritten data if that is more; without a lease no extents are
+ * remembered, and without an exclusive one a write has been committed when it resolves; nothing is written while a
+ * change runs.
  */
 import type { Attributes, Nanos } from "../base/attributes.ts";
 import { FsError } from "../base/errno.ts";
@@ -18,13 +19,12 @@ import { LayoutBudget } from "./layout-budget.ts";
 import { Layout, type ExtentPage } from "./layout.ts";
 import { seekContent } from "./seek.ts";
 import { ServerFile } from "./server-file.ts";
-import type { ContentOwner, FileContent, ReadPieces } from "./types.ts";
-import { WriteBuffer, type WriteTerms } from "./write-buffer.ts";
+import type { ContentOwner, FileContent, ReadPieces, WriteOptions } from "./types.ts";
+import { WriteBuffer } from "./write-buffer.ts";
 import { abortable } from "./abortable.ts";
 
-/** What a file asks of the whole: whether it may cache, and background work. */
+/** What a file asks of the whole: background work. */
 export interface ContentHost {
-  readonly isCaching: boolean;
   dirtied(file: CachedFile): void;
   flushFailed(file: CachedFile, error: Error): void;
   flushSoon(file: CachedFile): void;
@@ -59,8 +59,9 @@ export class CachedFile implements FileContent {
     });
     this.buffer = new WriteBuffer(context, owner.ino, {
       fileBytes: () => this.size,
-      committed: (extents, reply) => {
-        this.#committed(extents, reply);
+      moment: () => owner.moment,
+      committed: (extents, reply, since) => {
+        this.#committed(extents, reply, since);
       },
       becameDirty: () => {
         host.dirtied(this);
@@ -73,7 +74,7 @@ export class CachedFile implements FileContent {
       },
     });
     this.layout = this.#newLayout(context.layouts);
-    if (attributes.size === 0 && host.isCaching) this.layout.knowEmpty();
+    if (attributes.size === 0 && owner.mayCache) this.layout.knowEmpty();
     this.#reader = new FileReader(context, { ino: owner.ino, dirty: this.buffer.dirty, size: () => this.size });
   }
 
@@ -89,17 +90,21 @@ export class CachedFile implements FileContent {
     return this.buffer.isDirty;
   }
 
+  get mayBuffer(): boolean {
+    return this.#owner.mayBuffer;
+  }
+
   /** A change runs: background work keeps away. */
   get isHeld(): boolean {
     return this.#gate.isClosed;
   }
 
   read(offset: number, length: number, signal?: AbortSignal): ReadPieces | Promise<ReadPieces> {
-    if (!this.#host.isCaching) return this.#readUncached(offset, length, signal);
+    if (!this.#owner.mayCache) return this.#readUncached(offset, length, signal);
     return this.#reader.read(this.layout, offset, Math.min(offset + length, this.size), signal);
   }
 
-  write(offset: number, content: Buffer, terms: WriteTerms): void | Promise<void> {
+  write(offset: number, content: Buffer, terms: WriteOptions): void | Promise<void> {
     if (offset + content.length > this.#context.limits.fileBytesMax) {
       throw new FsError("EFBIG", `inode ${String(this.ino)}: a write up to ${String(offset + content.length)}`);
     }
@@ -109,7 +114,7 @@ export class CachedFile implements FileContent {
     return undefined;
   }
 
-  append(content: Buffer, terms: WriteTerms): number | Promise<number> {
+  append(content: Buffer, terms: WriteOptions): number | Promise<number> {
     const offset = this.size;
     if (content.length === 0) return offset;
     if (!this.#canTakeNow(content.length)) return this.#writeLater(undefined, content, terms);
@@ -162,7 +167,7 @@ export class CachedFile implements FileContent {
   async seek(offset: number, whence: 3 | 4): Promise<number> {
     const { blockBytesMax } = this.#context.limits;
     const options = { dirty: this.buffer.dirty, size: () => this.size, stretchBytes: blockBytesMax };
-    if (this.#host.isCaching) return seekContent(offset, whence, { ...options, extents: this.layout });
+    if (this.#owner.mayCache) return seekContent(offset, whence, { ...options, extents: this.layout });
     const extents = this.#newLayout(new LayoutBudget(this.#context.layouts.bytesMax));
     return this.#server.whileAsking(extents, async () => {
       await extents.ensure(offset, offset + 1);
@@ -192,24 +197,21 @@ export class CachedFile implements FileContent {
     this.layout.forget();
   }
 
-  /** Caching may be allowed again: learns the size that the file has by now. */
-  async refresh(): Promise<void> {
-    await this.#server.ask(0, 1);
-  }
-
   close(): void {
     this.#reader.close();
     this.layout.forget();
   }
 
-  #put(offset: number, content: Buffer, terms: WriteTerms): void {
+  #put(offset: number, content: Buffer, terms: WriteOptions): void {
     this.buffer.put(offset, content, terms);
     this.#host.written();
   }
 
   /** Without waiting for anything: see `write`. */
   #canTakeNow(bytes: number): boolean {
-    return this.#host.isCaching && !this.#gate.isClosed && this.#context.memory.fits(bytes) && this.#hasSpaceFor(bytes);
+    return (
+      this.#owner.mayBuffer && !this.#gate.isClosed && this.#context.memory.fits(bytes) && this.#hasSpaceFor(bytes)
+    );
   }
 
   /** Whether the cluster has room for what is dirty and this: if not, each write waits for its own success. */
@@ -219,19 +221,19 @@ export class CachedFile implements FileContent {
   }
 
   /** Resolves with the offset; at the end of the file if `where` is undefined. */
-  async #writeLater(where: (() => number) | undefined, content: Buffer, terms: WriteTerms): Promise<number> {
+  async #writeLater(where: (() => number) | undefined, content: Buffer, terms: WriteOptions): Promise<number> {
     for (;;) {
       await this.#gate.opened();
       const grant = await this.#context.memory.waitFor(content.length);
       try {
         if (this.#gate.isClosed) continue;
-        if (!this.#host.isCaching && where === undefined) {
+        if (!this.#owner.mayBuffer && where === undefined) {
           const appended = this.#append(content, terms);
           grant.release();
           return await appended;
         }
         const offset = where?.() ?? this.size;
-        if (this.#host.isCaching && this.#hasSpaceFor(content.length)) this.#put(offset, content, terms);
+        if (this.#owner.mayBuffer && this.#hasSpaceFor(content.length)) this.#put(offset, content, terms);
         else {
           const written = this.buffer.writeThrough(offset, content, terms);
           grant.release();
@@ -245,7 +247,7 @@ export class CachedFile implements FileContent {
   }
 
   /** What is longer than a block goes in several steps, between which others may append. */
-  async #append(content: Buffer, terms: WriteTerms): Promise<number> {
+  async #append(content: Buffer, terms: WriteOptions): Promise<number> {
     const { blockBytesMax } = this.#context.limits;
     const first = await this.buffer.append(content.subarray(0, blockBytesMax), terms);
     for (let done = blockBytesMax; done < content.length; done += blockBytesMax) {
@@ -275,10 +277,10 @@ export class CachedFile implements FileContent {
     return new Layout({ stretchBytes: blockBytesMax, budget, ask });
   }
 
-  #committed(extents: readonly Extent[], reply: WriteReply): void {
-    if (this.#host.isCaching) this.layout.committed(extents);
+  #committed(extents: readonly Extent[], reply: WriteReply, since: number): void {
+    this.layout.committed(extents);
     this.#server.committed(extents, reply);
     this.#host.committed(this, extents);
-    this.#owner.serverAttributes(reply.attributes);
+    this.#owner.serverAttributes(reply.attributes, since);
   }
 }

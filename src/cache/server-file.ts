@@ -46,11 +46,12 @@ export class ServerFile {
   async ask(offset: number, length: number): Promise<ExtentPage & { size: number }> {
     const version = this.#version;
     const { ino } = this;
-    const reply = await this.#context.nameServer.ask("readExtents", { ino, offset, length });
+    const { insists: insist, moment: since } = this.#owner;
+    const reply = await this.#context.nameServer.ask("readExtents", { ino, offset, length, insist });
     const { attributes, extents, next } = reply;
     if (version === this.#version && this.#isSettled()) {
       this.size = attributes.size;
-      this.#owner.serverAttributes(attributes);
+      this.#owner.serverAttributes(attributes, since);
     }
     const asked = offset + length;
     const end = next ?? (asked >= this.#context.limits.fileBytesMax ? Infinity : asked);

@@ -2,9 +2,9 @@
  * The content of files as one client sees it: what it wrote and has not yet sent, what it has read, and the way to the
  * rest. `vfs/` calls this; implemented here over `remote/`.
  *
- * While caching is allowed (this client is the only one; later: while it holds a lease) writes are taken into memory and
- * flushed in the background, and extents are remembered. While it is not, `write` resolves only when the name server
- * has committed it, and every read asks for the extents anew. Cached block content is immutable and right in both cases.
+ * Under an exclusive lease writes are taken into memory and flushed in the background; under any lease extents are
+ * remembered. Without, `write` resolves only when the name server has committed it, and every read asks for the extents
+ * anew. Cached block content is immutable and right in any case.
  */
 import type { Attributes, Nanos } from "../base/attributes.ts";
 import type { Ino } from "../base/ids.ts";
@@ -17,10 +17,24 @@ export interface ReadPieces {
 /** The inode's side of a file: `vfs/` implements it. */
 export interface ContentOwner {
   readonly ino: Ino;
-  /** The server's attributes after a flush or a look at the extents. */
-  serverAttributes(attributes: Attributes): void;
+  /** Whether what is known of size and extents is true, and what is asked now may be remembered. */
+  readonly mayCache: boolean;
+  /** Whether nobody else may read or write it: writes may stay here. */
+  readonly mayBuffer: boolean;
+  /** Whether the kernel keeps what it reads, whatever it is told: then a lease is asked for in any case. */
+  readonly insists: boolean;
+  /** The present moment (see Leases). */
+  readonly moment: number;
+  /** The server's attributes after a flush or a look at the extents, asked for at `since`. */
+  serverAttributes(attributes: Attributes, since: number): void;
   /** Unflushed data was lost for good (no space, the session ended); `flush` rejects with the same error once. */
   lost(error: Error): void;
+}
+
+export interface WriteOptions {
+  readonly time: Nanos;
+  /** The flush tells the server to drop setuid/setgid. */
+  readonly clearPrivileges: boolean;
 }
 
 /** One regular file in use. */
@@ -35,12 +49,11 @@ export interface FileContent {
   read(offset: number, length: number, signal?: AbortSignal): ReadPieces | Promise<ReadPieces>;
   /**
    * Takes a copy of `content` (borrowed until it resolves). Waits while the memory for dirty data is used up, and until
-   * it is committed while caching is off. ENOSPC when the cluster has clearly no room for what is dirty and this.
-   * `clearPrivileges`: the flush tells the server to drop setuid/setgid.
+   * it is committed without an exclusive lease. ENOSPC when the cluster has clearly no room for what is dirty and this.
    */
-  write(offset: number, content: Buffer, options: { time: Nanos; clearPrivileges: boolean }): void | Promise<void>;
+  write(offset: number, content: Buffer, options: WriteOptions): void | Promise<void>;
   /** As `write` at the end of the file, wherever that is (with other clients: decided by the server). Returns where. */
-  append(content: Buffer, options: { time: Nanos; clearPrivileges: boolean }): number | Promise<number>;
+  append(content: Buffer, options: WriteOptions): number | Promise<number>;
   /**
    * Everything written before the call is on all replicas and committed. Rejects with the error that it met, and with
    * that of data lost since the last report (each loss is reported once). Data is dropped only if sending it again is
@@ -76,10 +89,16 @@ export interface Contents {
   /** Flushes every file; resolves when all that was written before is durable. */
   flushAll(): Promise<void>;
   /**
-   * False (as at the beginning): flushes everything, forgets extents, writes through from now on; resolves when that is
-   * so, and data that could not be flushed in several tries is lost. True: asks for the sizes of open files, then caches.
+   * Everything written to the inode is at the server; what could not be flushed in several tries is lost. Never rejects.
+   * Waits for a change of the file that is under way: see `isHeld`.
    */
-  setCaching(allowed: boolean): Promise<void>;
+  flushForRecall(ino: Ino): Promise<void>;
+  /** Whether a change of the file holds its flushes back. */
+  isHeld(ino: Ino): boolean;
+  /** Others may change the content from now on: nothing known of its extents is believed. */
+  forget(ino: Ino): void;
+  /** What was written to the inode and not flushed is lost: its lease went to somebody else. `lost` is called on its owner. */
+  lose(ino: Ino): void;
   /** The session was lost: everything unflushed is lost, with `lost` called on each owner. */
   sessionLost(): void;
   /**

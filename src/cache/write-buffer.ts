@@ -14,17 +14,15 @@ import type { ContentContext } from "./content-context.ts";
 import { DirtyRanges } from "./dirty-ranges.ts";
 import { createFlight, packPieces, type DirtyPiece, type Flight, type FlightTerms } from "./flight.ts";
 import { isHopeless } from "./flush-errors.ts";
-
-export interface WriteTerms {
-  readonly time: Nanos;
-  readonly clearPrivileges: boolean;
-}
+import type { WriteOptions } from "./types.ts";
 
 export interface WriteBufferEvents {
   /** The file's size with everything written. */
   fileBytes(): number;
-  /** Committed at the server; `reply` has its attributes. Inline content of `extents` is borrowed. */
-  committed(extents: readonly Extent[], reply: WriteReply): void;
+  /** Committed at the server by what was sent at `since`; `reply` has its attributes. Inline content of `extents` is borrowed. */
+  committed(extents: readonly Extent[], reply: WriteReply, since: number): void;
+  /** The present moment. */
+  moment(): number;
   /** There is open data now, and there was none. */
   becameDirty(): void;
   /** A flight failed whose data is kept: it is to be sent again. */
@@ -53,8 +51,9 @@ export class WriteBuffer {
     this.#events = events;
     this.dirty = new DirtyRanges(context.memory, context.limits.blockBytesMax);
     this.queue = new CommitQueue(context, ino, {
-      committed: (flights, extents, reply) => {
-        this.#committed(flights, extents, reply);
+      moment: () => events.moment(),
+      committed: (flights, extents, reply, since) => {
+        this.#committed(flights, extents, reply, since);
       },
       failed: (flight, error) => {
         this.#failed(flight, error);
@@ -70,7 +69,7 @@ export class WriteBuffer {
   }
 
   /** Takes a copy. The memory fits (see ChunkMemory). Stretches that are full now leave at once. */
-  put(offset: number, content: Buffer, terms: WriteTerms): void {
+  put(offset: number, content: Buffer, terms: WriteOptions): void {
     this.#note(terms);
     const wasClean = this.dirty.openBytes === 0;
     this.dirty.put(offset, content, this.#sealFull);
@@ -78,7 +77,7 @@ export class WriteBuffer {
   }
 
   /** Takes a copy, as `put`, and sends it: resolves when it is committed, or rejects and it was never written. */
-  async writeThrough(offset: number, content: Buffer, terms: WriteTerms): Promise<void> {
+  async writeThrough(offset: number, content: Buffer, terms: WriteOptions): Promise<void> {
     this.seal();
     const before = new Set(this.queue.flights());
     this.#fullTerms = { writeThrough: true, urgent: true };
@@ -95,7 +94,7 @@ export class WriteBuffer {
    * Takes a copy of at most a block's bytes and sends it to the end of the file, wherever the server finds that.
    * Resolves with where it was.
    */
-  async append(content: Buffer, terms: WriteTerms): Promise<number> {
+  async append(content: Buffer, terms: WriteOptions): Promise<number> {
     this.#note(terms);
     let where = 0;
     const [packed] = packPieces(this.dirty.copy(content), Infinity, this.#context.limits);
@@ -172,7 +171,7 @@ export class WriteBuffer {
     for (const flight of this.queue.flights()) flight.time = undefined;
   }
 
-  #note({ time, clearPrivileges }: WriteTerms): void {
+  #note({ time, clearPrivileges }: WriteOptions): void {
     this.#writes++;
     if (this.time === undefined || time > this.time) this.time = time;
     if (clearPrivileges) this.#clearPrivileges = true;
@@ -200,7 +199,7 @@ export class WriteBuffer {
     };
   }
 
-  #committed(flights: readonly Flight[], extents: readonly Extent[], reply: WriteReply): void {
+  #committed(flights: readonly Flight[], extents: readonly Extent[], reply: WriteReply, since: number): void {
     for (const flight of flights) {
       if (flight.appended === undefined) this.dirty.unseal(flight, "gone");
       else flight.appended(reply.appendedAt);
@@ -211,7 +210,7 @@ export class WriteBuffer {
     const placed = isAppend
       ? extents.map((extent) => ({ ...extent, offset: extent.offset + reply.appendedAt }))
       : extents;
-    this.#events.committed(placed, reply);
+    this.#events.committed(placed, reply, since);
   }
 
   #failed(flight: Flight, error: Error): void {

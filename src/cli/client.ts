@@ -33,7 +33,7 @@ export async function connectClient(parts: {
   const clock = systemClock;
   const clientName = `${hostname()}:${parts.label}`.slice(0, 255);
   const vfs = createVfs({ clock, log, accessTimes: options.accessTimes });
-  const nameServer = await connectNameServer({
+  const session = await connectNameServer({
     addresses,
     connect: (address, how) =>
       connectPeer(surroundings, { ...how, address, ownTable: clientMethods, remoteTable: nameServerMethods }),
@@ -44,6 +44,7 @@ export async function connectClient(parts: {
     events: vfs.events,
     timeoutMillis: options.timeoutMillis,
   });
+  const nameServer = vfs.leased(session);
   const nodes = new NodePool({
     connect: (address, how) =>
       connectPeer(surroundings, { ...how, address, ownTable: {}, remoteTable: storageNodeMethods }),

@@ -22,7 +22,7 @@ const queuedMax = 65_536;
 
 interface Queued {
   readonly bytes: Buffer;
-  readonly resolve: () => void;
+  readonly resolve: (known: boolean) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -41,19 +41,19 @@ export class KernelNotifier implements Notifier {
     this.promptLane = new Lane(fd, { threadsAtStart: 1, threadsMax: 1, batchMax });
   }
 
-  invalidateAttributes(ino: Ino): Promise<void> {
+  invalidateAttributes(ino: Ino): Promise<boolean> {
     return this.promptLane.write(encodeInvalidateInode(ino, -1, 0));
   }
 
-  invalidateData(ino: Ino, offset: number, length: number): Promise<void> {
+  invalidateData(ino: Ino, offset: number, length: number): Promise<boolean> {
     return this.waitingLane.write(encodeInvalidateInode(ino, offset, length));
   }
 
-  invalidateEntry(parent: Ino, name: Name): Promise<void> {
+  invalidateEntry(parent: Ino, name: Name): Promise<boolean> {
     return this.waitingLane.write(encodeInvalidateEntry(parent, name));
   }
 
-  invalidateAllEntries(): Promise<void> {
+  invalidateAllEntries(): Promise<boolean> {
     if (this.canInvalidateAllEntries) return this.promptLane.write(encodeIncrementEpoch());
     return Promise.reject(new FsError("EOPNOTSUPP", "the kernel has no INC_EPOCH (it came with Linux 6.16)"));
   }
@@ -79,8 +79,8 @@ class Lane {
     for (let i = 0; i < bounds.threadsAtStart; i++) this.startThread();
   }
 
-  write(bytes: Buffer): Promise<void> {
-    if (this.closed) return Promise.resolve();
+  write(bytes: Buffer): Promise<boolean> {
+    if (this.closed) return Promise.resolve(false);
     if (this.queue.length >= queuedMax) {
       return Promise.reject(new FsError("EAGAIN", `${String(queuedMax)} notifications wait for the kernel`));
     }
@@ -92,7 +92,7 @@ class Lane {
 
   async close(): Promise<void> {
     this.closed = true;
-    for (const queued of this.queue.splice(0)) queued.resolve();
+    for (const queued of this.queue.splice(0)) queued.resolve(false);
     await Promise.all(this.threads.map((thread) => thread.close()));
   }
 
@@ -144,7 +144,7 @@ class NotifyThread {
     });
     this.worker.on("exit", () => {
       for (const queued of this.batch) {
-        if (this.closed) queued.resolve();
+        if (this.closed) queued.resolve(false);
         else queued.reject(failure);
       }
       this.batch = [];
@@ -170,7 +170,8 @@ class NotifyThread {
 
 /** ENOENT: the kernel knows no such inode or name. ENOTDIR: no such directory. ENODEV: it knows nothing any more. */
 function settle(queued: Queued, errno: string | undefined): void {
-  if (errno === undefined || errno === "ENOENT" || errno === "ENOTDIR" || errno === "ENODEV") queued.resolve();
+  if (errno === undefined) queued.resolve(true);
+  else if (errno === "ENOENT" || errno === "ENOTDIR" || errno === "ENODEV") queued.resolve(false);
   else queued.reject(new FsError(isErrnoName(errno) ? errno : "EIO", `the kernel refused a notification: ${errno}`));
 }
 

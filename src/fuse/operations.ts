@@ -272,17 +272,17 @@ export interface Operations {
 
 /**
  * Tells the kernel to forget. Each promise resolves when the kernel has taken the notification (for INVAL_ENTRY and
- * INVAL_INODE with data: after it waited for the locks it needs). Never awaited inside an operation that the same
- * directory or page may be locked by. "No such inode or name in the kernel" counts as success.
+ * INVAL_INODE with data: after it waited for the locks it needs), with whether it had the inode or name. Never awaited
+ * inside an operation that the same directory or page may be locked by.
  */
 export interface Notifier {
   /** Attributes only (offset -1): takes no lock. */
-  invalidateAttributes(ino: Ino): Promise<void>;
+  invalidateAttributes(ino: Ino): Promise<boolean>;
   /** Attributes and cached pages of a range; length 0: to the end. */
-  invalidateData(ino: Ino, offset: number, length: number): Promise<void>;
-  invalidateEntry(parent: Ino, name: Name): Promise<void>;
+  invalidateData(ino: Ino, offset: number, length: number): Promise<boolean>;
+  invalidateEntry(parent: Ino, name: Name): Promise<boolean>;
   /** All names everywhere are asked again at their next use (INC_EPOCH): takes no lock. EOPNOTSUPP unless supported. */
-  invalidateAllEntries(): Promise<void>;
+  invalidateAllEntries(): Promise<boolean>;
   /** Whether the kernel knows INC_EPOCH (Linux 6.16). Without it cached names cannot be dropped without waiting. */
   readonly canInvalidateAllEntries: boolean;
 }

@@ -1,7 +1,9 @@
 /** The name server's methods that are about the content of files: which extents, which block numbers. */
 import { z } from "zod";
 import { limits } from "../base/limits.ts";
+import { leaseGrants } from "./leases.ts";
 import { nothing } from "./method-table.ts";
+import { leased } from "./namespace-methods.ts";
 import {
   attributes,
   blockRange,
@@ -15,22 +17,21 @@ import {
   uint32,
   groupId,
   time,
-  withAttributes,
 } from "./types.ts";
 
 export const contentMethods = {
   /**
    * Extents that overlap [offset, offset + length), whole, in order; `next` is where to go on if the reply is cut.
-   * `caller` absent: the client holds an open handle, permission was checked at `open`.
+   * `insist`: the kernel keeps what is read, so a lease is granted even while the inode bounces.
    */
   readExtents: {
-    request: z.object({ ino, offset: count, length: z.number().int().min(1) }),
-    reply: z.object({ attributes, extents: z.array(extent), next: count.nullable() }),
+    request: z.object({ ino, offset: count, length: z.number().int().min(1), insist: z.boolean().optional() }),
+    reply: z.object({ attributes, extents: z.array(extent), next: count.nullable(), leases: leaseGrants }),
   },
   /** Checks permission for what open(2) asks (`read`, `write`) and tells what is there. */
   open: {
     request: z.object({ caller, ino, read: z.boolean(), write: z.boolean() }),
-    reply: withAttributes,
+    reply: leased,
   },
   /**
    * Puts content into a file: the new extents replace what they cover (which is reclaimed). Blocks must be of this
@@ -51,7 +52,7 @@ export const contentMethods = {
       mtime: time.optional(),
       clearPrivileges: z.boolean(),
     }),
-    reply: z.object({ attributes, appendedAt: count }),
+    reply: z.object({ attributes, appendedAt: count, leases: leaseGrants }),
   },
   /**
    * Replaces extents by one with the same content (compaction): only if the stretch still consists of exactly `before`
@@ -70,7 +71,7 @@ export const contentMethods = {
   /** Modes: 0 (extend), KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE, ZERO_RANGE[|KEEP_SIZE]; others EOPNOTSUPP. */
   fallocate: {
     request: z.object({ op: operation, caller, ino, offset: count, length: z.number().int().min(1), mode: uint32 }),
-    reply: withAttributes,
+    reply: leased,
   },
   /** Shares extents by reference; may do less than asked (`copied`), never 0 before the source's end. */
   copyFileRange: {
@@ -83,7 +84,7 @@ export const contentMethods = {
       toOffset: count,
       length: z.number().int().min(1),
     }),
-    reply: z.object({ attributes, copied: count }),
+    reply: z.object({ attributes, copied: count, leases: leaseGrants }),
   },
   /** Block numbers to write under, in healthy groups with space that avoid the given nodes. ENOSPC, or EAGAIN: no healthy group. */
   allocateBlocks: {

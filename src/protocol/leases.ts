@@ -4,10 +4,9 @@
  *
  * Every grant and every recall has a number, and of one inode at one session they rise in the order in which the name
  * server decided them. A reply may leave later than a recall that was decided after it (replies wait for the disk), so a
- * client asks `GrantOrder` before it believes what a reply grants.
+ * client believes a grant only if it asked for it after the last recall of that inode had arrived.
  */
 import { z } from "zod";
-import type { Ino } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import { count, ino, name } from "./types.ts";
 
@@ -27,12 +26,11 @@ export const leaseScope = z.discriminatedUnion("kind", [
 ]);
 export type LeaseScope = z.infer<typeof leaseScope>;
 
-/**
- * Rides on a reply. `level` says how what the reply tells of the inode may be kept ("none": used once; an older lease is
- * not touched by that); `open`: the session has it open as far as the name server knows.
- */
-export const leaseGrant = z.object({ ino, number: count, level: leaseLevel, open: z.boolean() });
+/** Rides on a reply: how what the reply tells of the inode may be kept. */
+export const leaseGrant = z.object({ ino, number: count, level: leaseLevel.exclude(["none"]) });
 export type LeaseGrant = z.infer<typeof leaseGrant>;
+/** Beside a reply; absent: nothing was granted, so what the reply tells is used once. */
+export const leaseGrants = z.array(leaseGrant).max(limits.leaseWantsMax).optional();
 
 /**
  * Flush what was changed locally, drop what `drop` names (at `to: "none"` that is everything), then acknowledge the
@@ -46,52 +44,22 @@ export const leaseRecall = z.object({
 });
 export type LeaseRecall = z.infer<typeof leaseRecall>;
 
-/** The client's memory of recalls that may have overtaken a grant: as long as a request is unanswered that is older. */
-export interface GrantOrder {
-  /** A request is about to leave. */
-  sent(): number;
-  /** Its reply was believed or not, or it will never have one. */
-  settled(request: number): void;
-  /** In the frame handler of the recall. */
-  recalled(ino: Ino, number: number): void;
-  /** False: a recall has overtaken this grant; what came with it is used once and not kept. */
-  counts(grant: Pick<LeaseGrant, "ino" | "number">): boolean;
-  /** Recalls in memory. */
-  readonly size: number;
-}
+/** What a session had before a restart of the server. */
+export const heldLease = z.object({ ino, level: leaseLevel.exclude(["none"]) });
+export type HeldLease = z.infer<typeof heldLease>;
 
-export function createGrantOrder(): GrantOrder {
-  /** In the order of sending. */
-  const unanswered = new Set<number>();
-  /** In the order of arrival, so also of `until`: the newest request that may still bring an older grant. */
-  const recalls = new Map<Ino, { readonly number: number; readonly until: number }>();
-  let newest = 0;
-
-  function forgetOld(): void {
-    const [oldest = Infinity] = unanswered;
-    for (const [ino, { until }] of recalls) {
-      if (until >= oldest) return;
-      recalls.delete(ino);
-    }
-  }
-
-  return {
-    sent() {
-      unanswered.add(++newest);
-      return newest;
-    },
-    settled(request) {
-      unanswered.delete(request);
-      forgetOld();
-    },
-    recalled(ino, number) {
-      if (unanswered.size === 0) return;
-      recalls.delete(ino);
-      recalls.set(ino, { number, until: newest });
-    },
-    counts: (grant) => grant.number > (recalls.get(grant.ino)?.number ?? 0),
-    get size() {
-      return recalls.size;
-    },
-  };
-}
+/**
+ * What a client tells about its leases, in order.
+ * flushed: all it had changed under the recalled lease is at the server, and it changes nothing more by itself.
+ * acknowledged: it has done what the recall of this number asked for.
+ * released: it has dropped what it kept under the grant of this number and any before it.
+ * blocked: it cannot finish its recalls before its own changing requests are answered.
+ */
+export const leaseNews = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("flushed"), ino, number: count }),
+  z.object({ kind: z.literal("acknowledged"), ino, number: count }),
+  z.object({ kind: z.literal("released"), ino, number: count }),
+  z.object({ kind: z.literal("forgotten"), ino }),
+  z.object({ kind: z.literal("blocked") }),
+]);
+export type LeaseNews = z.infer<typeof leaseNews>;

@@ -4,9 +4,11 @@
  * the storage nodes' methods need a session on the connection, else ENOTCONN.
  */
 import { z } from "zod";
+import { limits } from "../base/limits.ts";
 import { contentMethods } from "./content-methods.ts";
+import { heldLease, leaseGrant, leaseLevel, leaseNews } from "./leases.ts";
 import { nothing, table } from "./method-table.ts";
-import { namespaceMethods } from "./namespace-methods.ts";
+import { leased, namespaceMethods } from "./namespace-methods.ts";
 import {
   address,
   blockId,
@@ -24,8 +26,8 @@ import {
 const schemas = {
   /**
    * Opens a session, or resumes one after a broken connection or a restart of the server. A `resume` that has expired
-   * gives a new session with `resumed` false: everything of the old one is lost. Waits until an older session has
-   * dropped its caches. `slots` are the sequences that the server has seen, by slot.
+   * gives a new session with `resumed` false: everything of the old one is lost. `leasesKept`: the server still knows
+   * the leases of a resumed session; else (it was restarted) the client reclaims them before anything else.
    */
   openSession: {
     request: z.object({ resume: sessionId.optional(), clientName: z.string().max(255) }),
@@ -35,8 +37,7 @@ const schemas = {
       cluster: clusterId,
       ttlMillis: count,
       serverNanos: nanos,
-      /** Whether this client may cache anything: only while it is the only one. */
-      caching: z.boolean(),
+      leasesKept: z.boolean(),
       map: clusterMap,
     }),
   },
@@ -50,6 +51,25 @@ const schemas = {
 
   ...namespaceMethods,
   ...contentMethods,
+
+  /**
+   * A lease on an inode, and its attributes. `exclusive` takes all leases of others away; what was granted is in
+   * `leases` (perhaps less, or nothing: the inode bounces).
+   */
+  acquire: { request: z.object({ ino, level: leaseLevel.exclude(["none"]) }), reply: leased },
+  /** Sent without waiting for a reply. */
+  leaseNews: { request: z.object({ news: z.array(leaseNews).max(limits.leaseNewsMax) }), reply: nothing },
+  /**
+   * After a restart of the server, from a resumed session that says what it had. Those that are not among the grants
+   * are lost: somebody else has them by now. `last`: that was all; only then the session counts as back.
+   */
+  reclaimLeases: {
+    request: z.object({
+      held: z.array(heldLease).max(limits.leaseNewsMax),
+      last: z.boolean(),
+    }),
+    reply: z.object({ leases: z.array(leaseGrant).max(limits.leaseNewsMax) }),
+  },
 
   clusterMap: { request: nothing, reply: z.object({ map: clusterMap }) },
   /** A client could not reach a node, or got rot from it; the server looks for itself. */

@@ -1,39 +1,40 @@
 /** The name server's methods that are about names, attributes and extended attributes. */
 import { z } from "zod";
 import { limits } from "../base/limits.ts";
+import { leaseGrants } from "./leases.ts";
 import { nothing } from "./method-table.ts";
-import {
-  attributes,
-  bytes,
-  caller,
-  count,
-  ino,
-  name,
-  nanos,
-  operation,
-  uint32,
-  time,
-  withAttributes,
-} from "./types.ts";
+import { attributes, bytes, caller, count, ino, name, nanos, operation, uint32, time } from "./types.ts";
 
 /**
  * The directories whose names were changed, as they are right after it, so that nobody has to ask. Absent when the
  * request was answered from memory.
  */
 const directories = z.array(attributes).max(2).optional();
-const named = z.object({ attributes, directories });
+const named = z.object({ attributes, directories, leases: leaseGrants });
+/** What an inode is now, and how that may be kept. */
+export const leased = z.object({ attributes, leases: leaseGrants });
 /** What a removed or replaced name leaves of its inode: nlink 0 means that only open handles keep it. */
-const remains = z.object({ attributes: attributes.nullable(), directories });
+const remains = z.object({ attributes: attributes.nullable(), directories, leases: leaseGrants });
+const removal = z.object({ op: operation, caller, parent: ino, name, keep: z.boolean(), victim: ino.optional() });
 const creation = { op: operation, caller, parent: ino, name, umask: uint32 };
+/** `lease`: the number of a shared lease on the entry's inode, where one was granted. */
+const listed = z.object({
+  name,
+  ino,
+  type: uint32,
+  cookie: count,
+  attributes: attributes.optional(),
+  lease: count.optional(),
+});
 const xattrBytes = bytes.refine((value) => value.length <= limits.xattrValueBytesMax, "value too long");
 
 export const namespaceMethods = {
   /** `.` and `..` are "lookup by inode" and "parent of", for NFS export. ENOENT is `attributes: null`. */
   lookup: {
     request: z.object({ parent: ino, name: z.union([name, z.literal("."), z.literal("..")]) }),
-    reply: z.object({ attributes: attributes.nullable() }),
+    reply: z.object({ attributes: attributes.nullable(), leases: leaseGrants }),
   },
-  getattr: { request: z.object({ ino }), reply: withAttributes },
+  getattr: { request: z.object({ ino }), reply: leased },
   /**
    * Changes what is given. A new `size` truncates or extends with a hole, clears setuid/setgid unless the caller is
    * root, and sets mtime and ctime. `fromOpenFile`: the caller has it open for writing, so no write permission is needed.
@@ -54,9 +55,9 @@ export const namespaceMethods = {
       killPrivileges: z.boolean().optional(),
       fromOpenFile: z.boolean().optional(),
     }),
-    reply: withAttributes,
+    reply: leased,
   },
-  readlink: { request: z.object({ ino }), reply: z.object({ target: bytes }) },
+  readlink: { request: z.object({ ino }), reply: z.object({ target: bytes, leases: leaseGrants }) },
   symlink: { request: z.object({ ...creation, target: bytes }), reply: named },
   mknod: { request: z.object({ ...creation, mode: uint32, rdev: uint32 }), reply: named },
   mkdir: { request: z.object({ ...creation, mode: uint32 }), reply: named },
@@ -65,15 +66,16 @@ export const namespaceMethods = {
   /** A regular file without a name, nlink 0, kept by this session until `releaseOrphans`. */
   tmpfile: {
     request: z.object({ op: operation, caller, parent: ino, mode: uint32, umask: uint32 }),
-    reply: withAttributes,
+    reply: leased,
   },
   /**
    * Removing the last name of an inode: if `keep` is true (this client still has it open) or other sessions are
-   * connected, it becomes an orphan that each of them has to release; otherwise it is removed at once.
+   * connected, it becomes an orphan that each of them has to release; otherwise it is removed at once. `victim`: the
+   * inode that `keep` is about; if the name leads to another one by now, that is kept.
    */
-  unlink: { request: z.object({ op: operation, caller, parent: ino, name, keep: z.boolean() }), reply: remains },
-  rmdir: { request: z.object({ op: operation, caller, parent: ino, name, keep: z.boolean() }), reply: remains },
-  /** renameat2(2). `keep` is about a replaced inode, as at unlink; `attributes` of the reply are the replaced inode's. */
+  unlink: { request: removal, reply: remains },
+  rmdir: { request: removal, reply: remains },
+  /** renameat2(2). `keep` and `victim` are about a replaced inode, as at unlink. */
   rename: {
     request: z.object({
       op: operation,
@@ -84,8 +86,9 @@ export const namespaceMethods = {
       newName: name,
       flags: uint32,
       keep: z.boolean(),
+      victim: ino.optional(),
     }),
-    reply: z.object({ attributes, replaced: attributes.nullable(), directories }),
+    reply: z.object({ attributes, replaced: attributes.nullable(), directories, leases: leaseGrants }),
   },
   link: { request: z.object({ op: operation, caller, ino, newParent: ino, newName: name }), reply: named },
   /** This session no longer uses these removed inodes. Unknown ones are ignored. */
@@ -99,8 +102,9 @@ export const namespaceMethods = {
     request: z.object({ ino, cookie: count, bytesMax: count, plus: z.boolean() }),
     reply: z.object({
       parent: ino,
-      entries: z.array(z.object({ name, ino, type: uint32, cookie: count, attributes: attributes.optional() })),
+      entries: z.array(listed),
       end: z.boolean(),
+      leases: leaseGrants,
     }),
   },
   statfs: {
@@ -110,9 +114,9 @@ export const namespaceMethods = {
   /** `flags` 1 XATTR_CREATE, 2 XATTR_REPLACE. ACLs are xattrs: the mode follows, as in ext4. */
   setxattr: {
     request: z.object({ op: operation, caller, ino, name, value: xattrBytes, flags: uint32, clearSetgid: z.boolean() }),
-    reply: withAttributes,
+    reply: leased,
   },
-  getxattr: { request: z.object({ caller, ino, name }), reply: z.object({ value: bytes }) },
-  listxattr: { request: z.object({ caller, ino }), reply: z.object({ names: z.array(name) }) },
-  removexattr: { request: z.object({ op: operation, caller, ino, name }), reply: withAttributes },
+  getxattr: { request: z.object({ caller, ino, name }), reply: z.object({ value: bytes, leases: leaseGrants }) },
+  listxattr: { request: z.object({ caller, ino }), reply: z.object({ names: z.array(name), leases: leaseGrants }) },
+  removexattr: { request: z.object({ op: operation, caller, ino, name }), reply: leased },
 } as const;

@@ -154,6 +154,5 @@ export const lock = z.object({
 });
 export type Lock = z.infer<typeof lock>;
 
-export const withAttributes = z.object({ attributes });
 /** To be set: a time, or the server's clock. */
 export const time = z.union([nanos, z.literal("now")]);

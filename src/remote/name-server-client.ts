@@ -11,6 +11,7 @@ import { limits } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import type { ClientMethods } from "../protocol/client.ts";
+import type { LeaseGrant, LeaseNews } from "../protocol/leases.ts";
 import type { NameServerMethods } from "../protocol/name-server.ts";
 import type { ClusterMap } from "../protocol/types.ts";
 import type { Address, Handlers, ReplyOf, RequestOf } from "../rpc/types.ts";
@@ -18,7 +19,7 @@ import { connectInTime, type Connect } from "./connect.ts";
 import { LockCalls } from "./lock-calls.ts";
 import { ServerCalls, type Reading } from "./server-calls.ts";
 import { ServerLink, sessionLost, type ServerPeer } from "./server-link.ts";
-import { admissionMillis, Session } from "./session.ts";
+import { Session } from "./session.ts";
 import type { Changing, NameServer, NameServerEvents, NameServerOptions } from "./types.ts";
 
 export interface ConnectNameServerOptions {
@@ -62,7 +63,12 @@ class NameServerClient implements NameServer {
     const { addresses, clock, random, log, clientName, events, connect } = options;
     this.#events = events;
     this.#log = log;
-    this.#session = new Session({ clock, log, clientName });
+    this.#session = new Session({
+      ...{ clock, log, clientName },
+      onTrusted: (until) => {
+        events.onTrusted(until);
+      },
+    });
     const handlers: Handlers<ClientMethods, NameServerMethods> = {
       ...events.handlers,
       mapChanged: ({ map }) => {
@@ -85,7 +91,7 @@ class NameServerClient implements NameServer {
   }
 
   open(millis: number, signal: AbortSignal | undefined): Promise<void> {
-    return this.#link.open(millis, admissionMillis, signal);
+    return this.#link.open(millis, limits.callMillis, signal);
   }
 
   get session(): SessionId {
@@ -129,6 +135,12 @@ class NameServerClient implements NameServer {
     return method === "allocateBlocks" ? this.#learning(reply) : reply;
   }
 
+  tell(news: readonly LeaseNews[]): void {
+    for (let first = 0; first < news.length; first += limits.leaseNewsMax) {
+      this.#link.peer?.notify("leaseNews", { news: news.slice(first, first + limits.leaseNewsMax) });
+    }
+  }
+
   async close(): Promise<void> {
     try {
       await this.#link.peer?.call("closeSession", {}, { deadlineMillis: closeMillis });
@@ -149,9 +161,25 @@ class NameServerClient implements NameServer {
       const lost = await this.#locks.reclaim(peer);
       if (lost.length > 0) this.#events.onLocksLost?.(lost);
     }
+    if (opening.resumed && !opening.leasesKept) await this.#reclaimLeases(peer, isKnown);
     this.#toldEra = this.#link.era;
-    const told = this.#tell({ caching: opening.caching, resumed: isKnown });
+    const told = this.#tell({ resumed: isKnown });
     if (!isKnown) await told;
+  }
+
+  /** Says what this session had, and that this is all: only then the server gives anything to anybody. */
+  async #reclaimLeases(peer: ServerPeer, isKnown: boolean): Promise<void> {
+    const held = isKnown ? this.#events.heldLeases() : [];
+    const grants: LeaseGrant[] = [];
+    for (let first = 0, last = false; !last; first += limits.leaseNewsMax) {
+      last = first + limits.leaseNewsMax >= held.length;
+      const { reply } = await peer.call("reclaimLeases", {
+        held: held.slice(first, first + limits.leaseNewsMax),
+        last,
+      });
+      grants.push(...reply.leases);
+    }
+    if (isKnown) this.#events.onLeasesReclaimed(grants);
   }
 
   #beginSession(): void {
@@ -163,7 +191,7 @@ class NameServerClient implements NameServer {
     this.#link.beginEra();
   }
 
-  async #tell(state: { caching: boolean; resumed: boolean }): Promise<void> {
+  async #tell(state: { resumed: boolean }): Promise<void> {
     try {
       await this.#events.onSession(state);
     } catch (error) {

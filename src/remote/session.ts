@@ -15,12 +15,10 @@ import type { ServerPeer } from "./server-link.ts";
 
 /** A heartbeat without an answer for so long means that the connection is dead: well before the session expires. */
 const heartbeatDeadlineMillis = 2 * limits.heartbeatMillis;
-/** Opening may wait until another session has flushed and dropped its caches, or was found to be stuck. */
-export const admissionMillis = 5 * limits.sessionTtlMillis;
 
 export interface Opening {
-  readonly caching: boolean;
   readonly resumed: boolean;
+  readonly leasesKept: boolean;
 }
 
 export class Session {
@@ -32,8 +30,11 @@ export class Session {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #clientName: string;
+  readonly #onTrusted: (until: number) => void;
+  #ttlMillis = 0;
 
-  constructor(options: { clock: Clock; log: Log; clientName: string }) {
+  constructor(options: { clock: Clock; log: Log; clientName: string; onTrusted: (until: number) => void }) {
+    this.#onTrusted = options.onTrusted;
     this.#clock = options.clock;
     this.#log = options.log;
     this.#clientName = options.clientName;
@@ -43,18 +44,18 @@ export class Session {
   /** Resumes the session, or opens the first or a new one. */
   async open(peer: ServerPeer): Promise<Opening> {
     const resume = this.id;
-    const { reply } = await peer.call(
-      "openSession",
-      { clientName: this.#clientName, ...(resume === undefined ? {} : { resume }) },
-      { deadlineMillis: admissionMillis },
-    );
+    const { reply } = await peer.call("openSession", {
+      clientName: this.#clientName,
+      ...(resume === undefined ? {} : { resume }),
+    });
     if (this.cluster !== undefined && this.cluster !== reply.cluster) {
       throw new FsError("EPERM", `the name server is of cluster ${reply.cluster}, this client is of ${this.cluster}`);
     }
     this.cluster = reply.cluster;
     this.id = reply.session;
     this.adopt(reply.map);
-    return { caching: reply.caching, resumed: reply.resumed };
+    this.#ttlMillis = reply.ttlMillis;
+    return { resumed: reply.resumed, leasesKept: reply.leasesKept };
   }
 
   /** Sends heartbeats until the function returned is called; closes a connection that does not answer them. */
@@ -89,6 +90,8 @@ export class Session {
     const sent = this.#clock.monotonicMillis();
     const { reply } = await peer.call("heartbeat", {}, { deadlineMillis: heartbeatDeadlineMillis });
     this.serverClock.learn(reply.serverNanos, sent);
+    // The server counts from when it heard of this, which was later.
+    this.#onTrusted(sent + this.#ttlMillis);
     this.bytesFree = reply.bytesFree;
     if (reply.mapVersion > this.map.version) this.#fetchMap(peer);
   }

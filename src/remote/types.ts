@@ -4,6 +4,7 @@
  */
 import type { BlockId, ClusterId, Ino, SessionId } from "../base/ids.ts";
 import type { ClientMethods } from "../protocol/client.ts";
+import type { HeldLease, LeaseGrant, LeaseNews } from "../protocol/leases.ts";
 import type { NameServerMethods } from "../protocol/name-server.ts";
 import type { ClusterMap, Lock } from "../protocol/types.ts";
 import type { Handlers, Payload, RequestOf, ReplyOf } from "../rpc/types.ts";
@@ -39,6 +40,8 @@ export interface NameServer {
     request: Omit<RequestOf<NameServerMethods, M>, Token>,
     options?: NameServerOptions,
   ): Promise<ReplyOf<NameServerMethods, M>>;
+  /** Sent at once and without a reply; lost without a connection (the server asks again after a resumption). */
+  tell(news: readonly LeaseNews[]): void;
   readonly session: SessionId;
   readonly cluster: ClusterId;
   /** The server's wall clock as estimated from its replies, nanoseconds. */
@@ -55,10 +58,15 @@ export interface NameServerEvents {
   readonly handlers: Omit<Handlers<ClientMethods, NameServerMethods>, "mapChanged">;
   /**
    * At the first opening, and after each resumption or new session, before any waiting call is sent. For a new session
-   * that includes what its promise waits for (which must not be a call of this name server); at a resumption only what
-   * runs at once, so that it may flush through the session itself. A rejection is logged.
+   * that includes what its promise waits for (which must not be a call of this name server). A rejection is logged.
    */
-  onSession(state: { caching: boolean; resumed: boolean }): void | Promise<void>;
+  onSession(state: { resumed: boolean }): void | Promise<void>;
+  /** The session lives at the server at least until then (monotonic milliseconds). */
+  onTrusted(until: number): void;
+  /** The server was restarted: what this session had, to be reclaimed. */
+  heldLeases(): readonly HeldLease[];
+  /** It has these again, and lost the others. Runs before `onSession`. */
+  onLeasesReclaimed(grants: readonly LeaseGrant[]): void;
   /** After a resumption these locks could not be taken again: somebody else has them. Runs before `onSession`. */
   onLocksLost?(locks: readonly { ino: Ino; lock: Lock }[]): void;
 }

@@ -25,7 +25,6 @@ export function attributeOperations(core: Core): Pick<Operations, "getattr" | "s
       throw new FsError("EFBIG", `inode ${String(ino)}: a file may have ${String(limits.fileBytesMax)} bytes`);
     }
     const modeBefore = inode.attributes?.mode;
-    const since = coherence.moment;
     // A flush that comes later would take the new bits away again.
     if (changes.mode !== undefined && inode.privilegesCleared) await inode.content?.flush(request.signal);
     const asked = isChownOfNothing(request, inode, changes) ? { killPrivileges: true } : withTimesInRange(changes);
@@ -33,7 +32,7 @@ export function attributeOperations(core: Core): Pick<Operations, "getattr" | "s
     if (changes.mode === undefined && lostPrivileges(modeBefore, inode.attributes?.mode)) {
       await core.notifier?.invalidateAttributes(ino);
     }
-    return attributesReply(coherence, inode, since);
+    return attributesReply(coherence, inode);
   };
 
   return {
@@ -41,7 +40,7 @@ export function attributeOperations(core: Core): Pick<Operations, "getattr" | "s
       const inode = inodes.get(ino);
       if (inode !== undefined && coherence.trusts(inode)) {
         inode.recentlyUsed = true;
-        return attributesReply(coherence, inode, coherence.moment);
+        return attributesReply(coherence, inode);
       }
       return askAttributes(core, request, ino);
     },
@@ -105,7 +104,7 @@ async function askAttributes(core: Core, request: RequestContext, ino: Ino): Pro
   try {
     const { attributes } = await nameServer.ask("getattr", { ino }, { signal: request.signal });
     const inode = inodes.update(attributes, since);
-    return inode === undefined ? { attributes, attributesValidMillis: 0 } : attributesReply(coherence, inode, since);
+    return inode === undefined ? { attributes, attributesValidMillis: 0 } : attributesReply(coherence, inode);
   } catch (error) {
     if (known?.removed === true && known.attributes !== undefined) {
       return { attributes: visibleAttributes(known), attributesValidMillis: 0 };

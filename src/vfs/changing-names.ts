@@ -12,11 +12,15 @@ export function changingNames(
   directories: readonly Inode[],
 ): (told?: readonly Attributes[]) => void {
   const since = coherence.nextMoment();
-  for (const directory of directories) directory.namesChangedAt = since;
+  for (const directory of directories) {
+    directory.namesChangedAt = since;
+    directory.changesUnanswered++;
+  }
   return (told) => {
     const end = coherence.nextMoment();
     for (const directory of directories) {
       directory.namesChangedAt = end;
+      directory.changesUnanswered--;
       const attributes = told?.find(({ ino }) => ino === directory.ino);
       if (attributes === undefined) inodes.markStale(directory);
       else inodes.changed(attributes, since);

@@ -23,8 +23,10 @@ import type { InodeTable } from "./inode-table.ts";
 import type { Inode } from "./inode.ts";
 import type { InodeContents } from "./inode-contents.ts";
 import type { Invalidations } from "./invalidations.ts";
+import type { KernelCaches } from "./kernel-caches.ts";
 import type { ListAhead } from "./list-ahead.ts";
 import type { Orphans } from "./orphans.ts";
+import type { Recalls } from "./recalls.ts";
 
 export interface Core {
   readonly nameServer: NameServer;
@@ -42,8 +44,10 @@ export interface Core {
   readonly invalidations: Invalidations;
   readonly orphans: Orphans;
   readonly accessTimes: AccessTimes;
+  readonly recalls: Recalls;
   /** Set by `start`. */
   notifier: Notifier | undefined;
+  kernelCaches: KernelCaches | undefined;
 }
 
 /** The inode of a request: one that the kernel has looked up. */

@@ -39,7 +39,7 @@ export function creationOperations(core: Core): Pick<Operations, Creating> {
       told = directories;
       const inode = inodes.enter(attributes, since);
       seenAt(core, inode, parent, name);
-      if (coherence.validMillis(since) > 0) dentries.set(parent, name, inode.ino);
+      if (coherence.holds(parent, since)) dentries.set(parent, name, inode.ino);
       else dentries.delete(parent, name);
       return { inode, since };
     } catch (error) {
@@ -50,20 +50,27 @@ export function creationOperations(core: Core): Pick<Operations, Creating> {
     }
   };
 
-  const entry = ({ inode, since }: { inode: Inode; since: number }): Entry => entryReply(coherence, inode, since);
+  const entry = (parent: Ino, { inode, since }: { inode: Inode; since: number }): Entry =>
+    entryReply(coherence, inode, parent, since);
 
-  const opened = (inode: Inode, flags: number, since: number): Awaited<ReturnType<Operations["create"]>> => {
+  const opened = (
+    inode: Inode,
+    parent: Ino,
+    flags: number,
+    since: number,
+  ): Awaited<ReturnType<Operations["create"]>> => {
     // Nothing of a new file can be in the kernel's cache.
     inode.pagesSince = coherence.moment;
     const how = coherence.openFlags(inode, isAppending(flags));
     const file = handles.openFile(inode, flags, how.directIo !== true);
-    return { entry: entryReply(coherence, inode, since), opened: { handle: file.handle, ...how } };
+    return { entry: entryReply(coherence, inode, parent, since), opened: { handle: file.handle, ...how } };
   };
 
   return {
     async mknod(request, parent, name, { mode, umask }, rdev) {
       const { signal } = request;
       return entry(
+        parent,
         await make(request, parent, name, (caller) =>
           nameServer.change("mknod", { caller, parent, name, mode, umask, rdev }, { signal }),
         ),
@@ -76,11 +83,12 @@ export function creationOperations(core: Core): Pick<Operations, Creating> {
       );
       // It is empty, and whatever gets a name in it is told here.
       if (coherence.trustsNames(made.inode, made.since)) dentries.beginListing(made.inode.ino).complete();
-      return entry(made);
+      return entry(parent, made);
     },
     async symlink(request, parent, name, target) {
       const { signal } = request;
       return entry(
+        parent,
         await make(request, parent, name, (caller) =>
           nameServer.change("symlink", { caller, parent, name, umask: 0, target }, { signal }),
         ),
@@ -91,6 +99,7 @@ export function creationOperations(core: Core): Pick<Operations, Creating> {
       const inode = inodeOf(core, ino);
       try {
         return entry(
+          newParent,
           await make(request, newParent, newName, (caller) =>
             nameServer.change("link", { caller, ino, newParent, newName }, { signal }),
           ),
@@ -106,7 +115,7 @@ export function creationOperations(core: Core): Pick<Operations, Creating> {
         const made = await make(request, parent, name, (caller) =>
           nameServer.change("create", { caller, parent, name, mode, umask }, { signal }),
         );
-        return opened(made.inode, flags, made.since);
+        return opened(made.inode, parent, flags, made.since);
       } catch (error) {
         if (errnoOf(error) !== "EEXIST" || (flags & openFlag.exclusive) !== 0) throw error;
         // The name appeared since the kernel looked: it looks again, and opens with the permission check of an open.
@@ -121,7 +130,7 @@ export function creationOperations(core: Core): Pick<Operations, Creating> {
       const inode = inodes.enter(attributes, since);
       inode.removed = true;
       inode.orphan = true;
-      return opened(inode, flags, since);
+      return opened(inode, parent, flags, since);
     },
   };
 }

@@ -169,9 +169,9 @@ function giveEntry(
   const { name, ino, type, cookie, attributes } = listed;
   if (attributes === undefined) return sink({ name, ino, type, cookie });
   // A name changed while the page was on its way: the kernel may learn it from a lookup only.
-  if (core.coherence.caching && !trusted) return sink({ name, ino, type, cookie });
+  if (core.coherence.knowsNames(directory.inode.ino) && !trusted) return sink({ name, ino, type, cookie });
   const inode = core.inodes.enter(attributes, page.since);
-  const entry: Entry = entryReply(core.coherence, inode, page.since);
+  const entry: Entry = entryReply(core.coherence, inode, directory.inode.ino, page.since);
   if (!sink({ name, ino, type, cookie, entry })) {
     core.inodes.forget(ino, 1);
     return false;

@@ -9,7 +9,7 @@ import type { Contents, FileContent } from "../cache/types.ts";
 import type { Background } from "./background.ts";
 import type { Coherence } from "./coherence.ts";
 import type { InodeTable } from "./inode-table.ts";
-import type { Inode } from "./inode.ts";
+import { hasBufferedReader, type Inode } from "./inode.ts";
 
 export interface InodeContents {
   /** At hand after an open; ESTALE if nothing is known of the inode. */
@@ -40,8 +40,21 @@ export function createInodeContents(parts: InodeContentsParts): InodeContents {
     return (inode.content = contents.open(
       {
         ino: inode.ino,
-        serverAttributes(attributes) {
-          parts.inodes().changed(attributes, coherence.moment);
+        get mayCache() {
+          return coherence.trusts(inode);
+        },
+        get mayBuffer() {
+          return coherence.mayBuffer(inode);
+        },
+        get insists() {
+          return hasBufferedReader(inode);
+        },
+        get moment() {
+          return coherence.moment;
+        },
+        serverAttributes(attributes, since) {
+          // Nothing else has changed the content since: this is its newest state.
+          parts.inodes().changed(attributes, coherence.holds(inode.ino, since) ? coherence.moment : since);
           if (inode.content?.isDirty !== false) return;
           inode.writtenBytes = 0;
           inode.privilegesCleared = false;

@@ -168,7 +168,7 @@ export function createInodeTable(options: InodeTableOptions): InodeTable {
       if (attributes.ctime === inode.attributes?.ctime && since < inode.staleAt) return inode;
       const now = coherence.nextMoment();
       inode.staleAt = now;
-      accept(inode, attributes, coherence.validMillis(since) > 0 ? now : since);
+      accept(inode, attributes, coherence.holds(inode.ino, since) ? now : since);
       return inode;
     },
     markStale(inode) {

@@ -30,6 +30,16 @@ export interface Inode {
   place: { readonly parent: Ino; readonly name: Name } | undefined;
   /** Directories: when this client last changed a name in it. */
   namesChangedAt: number;
+  /** Directories: changes of its names that the kernel waits for: they hold the kernel's lock of it. */
+  changesUnanswered: number;
+  /** WRITEs that the kernel waits for: each may hold the lock of a page. */
+  writesUnanswered: Set<ByteRange> | undefined;
+  /** READs that the kernel waits for. */
+  readsUnanswered: number;
+  /** Recalls of it that are not acknowledged yet. */
+  recalls: number;
+  /** The directory by which the kernel learned of it last. */
+  seenIn: Ino | undefined;
   /** Directories: how many names had to be asked for since the last listing ahead (list-ahead.ts). */
   lookupsMissed: number;
   /** Directories: settles when the next page of a listing ahead is in. Never rejects. */
@@ -51,6 +61,11 @@ export interface Inode {
   recentlyUsed: boolean;
 }
 
+export interface ByteRange {
+  readonly offset: number;
+  readonly length: number;
+}
+
 export interface OpenFile {
   readonly handle: Handle;
   readonly inode: Inode;
@@ -68,6 +83,12 @@ export interface OpenFile {
 /** One more use: see use.ts for its end. */
 export function hold(inode: Inode): void {
   inode.opens++;
+}
+
+/** Whether the kernel may keep pages of it: some file was opened so. */
+export function hasBufferedReader(inode: Inode): boolean {
+  for (const file of inode.files ?? []) if (file.buffered) return true;
+  return false;
 }
 
 export function newInode(ino: Ino, directory: boolean): Inode {
@@ -88,6 +109,11 @@ export function newInode(ino: Ino, directory: boolean): Inode {
     pagesSince: -1,
     place: undefined,
     namesChangedAt: 0,
+    changesUnanswered: 0,
+    writesUnanswered: undefined,
+    readsUnanswered: 0,
+    recalls: 0,
+    seenIn: undefined,
     lookupsMissed: 0,
     namesComing: undefined,
     removed: false,

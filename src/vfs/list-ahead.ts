@@ -3,7 +3,7 @@
  * second name that had to be asked for, or later in a large directory, so that at most `namesPerMiss` names are listed for
  * each name that was asked for. Names are remembered, attributes foreseen; none of it counts as a lookup.
  *
- * Only while caching is allowed. Names may change here while a page is on its way (rm of many names does nothing else):
+ * Only under a lease on the directory. Names may change here while a page is on its way (rm of many names does nothing else):
  * what is known of a name is then newer than the page, so a page adds only names of which nothing is known.
  * One listing per directory at a time; lookups that come meanwhile wait for its pages.
  */
@@ -48,6 +48,7 @@ export function createListAhead(parts: ListAheadParts): ListAhead {
     const request = { ino: directory.ino, cookie, bytesMax: limits.directoryPageBytes, plus: true };
     const { entries, end } = await nameServer.ask("readdir", request);
     if (inodes.get(directory.ino) !== directory || !listing.isWhole) return undefined;
+    if (!coherence.holds(directory.ino, since)) return undefined;
     for (const { name, ino, attributes } of entries) {
       if (dentries.get(directory.ino, name) !== undefined) continue;
       dentries.set(directory.ino, name, ino);
@@ -86,7 +87,7 @@ export function createListAhead(parts: ListAheadParts): ListAhead {
   return {
     missed(directory) {
       const misses = ++directory.lookupsMissed;
-      if (misses < missesMin || !coherence.caching || directory.removed) return;
+      if (misses < missesMin || !coherence.knowsNames(directory.ino) || directory.removed) return;
       const estimate = (directory.attributes?.size ?? 0) / bytesPerName;
       if (estimate > namesMax || misses < estimate / namesPerMiss) return;
       directory.lookupsMissed = 0;

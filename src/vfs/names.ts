@@ -16,23 +16,24 @@ export function nameOperations(core: Core): Pick<Operations, "lookup" | "forget"
     const { attributes } = await nameServer.ask("lookup", { parent, name }, { signal: request.signal });
     const remember = name !== "." && name !== ".." && coherence.trustsNames(inodes.get(parent), since);
     if (remember) dentries.set(parent, name, attributes === null ? null : attributes.ino);
-    if (attributes === null) return { absent: true, entryValidMillis: coherence.nameValidMillis(since) };
+    if (attributes === null) return { absent: true, entryValidMillis: coherence.nameValidMillis(parent, since) };
     const inode = inodes.enter(attributes, since);
     if (name !== "." && name !== "..") seenAt(core, inode, parent, name);
-    return entryReply(coherence, inode, since);
+    return entryReply(coherence, inode, parent, since);
   };
 
   /** From memory; undefined: it has to be asked for. */
   const known = (parent: Ino, name: Name): Entry | AbsentEntry | undefined => {
+    if (!coherence.knowsNames(parent)) return undefined;
     const ino = dentries.get(parent, name);
     if (ino === undefined) return undefined;
-    if (ino === null) return { absent: true, entryValidMillis: coherence.nameValidMillis(coherence.moment) };
+    if (ino === null) return { absent: true, entryValidMillis: coherence.nameValidMillis(parent, coherence.moment) };
     const inode = inodes.get(ino);
     if (inode === undefined || !coherence.trusts(inode)) return undefined;
     inode.recentlyUsed = true;
     inodes.lookedUp(inode);
     seenAt(core, inode, parent, name);
-    return entryReply(coherence, inode, coherence.moment);
+    return entryReply(coherence, inode, parent, coherence.moment);
   };
 
   /** The directory is being listed: its pages may bring the name. */
@@ -40,7 +41,7 @@ export function nameOperations(core: Core): Pick<Operations, "lookup" | "forget"
     const how = { clock: core.clock, signal: request.signal };
     while (directory.namesComing !== undefined) {
       await giveUp(directory.namesComing, how);
-      const found = coherence.caching ? known(directory.ino, name) : undefined;
+      const found = known(directory.ino, name);
       if (found !== undefined) return found;
     }
     return ask(request, directory.ino, name);
@@ -48,7 +49,7 @@ export function nameOperations(core: Core): Pick<Operations, "lookup" | "forget"
 
   return {
     lookup(request, parent, name) {
-      if (!coherence.caching || name === "." || name === "..") return ask(request, parent, name);
+      if (name === "." || name === "..") return ask(request, parent, name);
       const found = known(parent, name);
       if (found !== undefined) return found;
       const directory = inodes.get(parent);

@@ -13,8 +13,9 @@ import type { Name } from "../base/name.ts";
 import type { Core } from "./core.ts";
 import type { Inode } from "./inode.ts";
 
-/** The kernel is about to learn that the inode has this name. */
+/** The kernel is about to learn that the inode has this name, by an answer about its parent. */
 export function seenAt(core: Core, inode: Inode, parent: Ino, name: Name): void {
+  inode.seenIn = parent;
   if (!inode.directory) return;
   const before = inode.place;
   if (before?.parent === parent && before.name === name) return;

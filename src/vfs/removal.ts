@@ -19,6 +19,8 @@ import { letGo, removed } from "./use.ts";
 
 interface Victim {
   readonly keep: boolean;
+  /** The inode that this is about; another one is kept in any case. */
+  readonly victim: Ino | undefined;
   /** What is left of it; null: nothing. Undefined: the operation failed. */
   done(remains: Attributes | null | undefined): void;
 }
@@ -33,16 +35,16 @@ export function removalOperations(core: Core): Pick<Operations, "unlink" | "rmdi
     const room = core.orphans.room();
     if (room !== undefined) await room;
     const directory = inodeOf(core, parent);
-    const victim = aim(core, core.dentries.get(parent, name));
+    const victim = aim(core, knownName(core, parent, name));
     const changed = changingNames(core, [directory]);
     const since = core.coherence.moment;
     let told: Attributes[] | undefined;
     try {
       const { attributes, directories } = await core.identity.as(request, (caller) =>
-        core.nameServer.change(method, { caller, parent, name, keep: victim.keep }, { signal: request.signal }),
+        core.nameServer.change(method, { caller, parent, name, ...meaning(victim) }, { signal: request.signal }),
       );
       told = directories;
-      if (core.coherence.validMillis(since) > 0) core.dentries.set(parent, name, null);
+      if (core.coherence.holds(parent, since)) core.dentries.set(parent, name, null);
       else core.dentries.delete(parent, name);
       victim.done(attributes);
     } catch (error) {
@@ -65,6 +67,10 @@ export function removalOperations(core: Core): Pick<Operations, "unlink" | "rmdi
 /** What is known of a name: see DentryCache. */
 type Known = Ino | null | undefined;
 
+function knownName({ coherence, dentries }: Core, parent: Ino, name: Name): Known {
+  return coherence.knowsNames(parent) ? dentries.get(parent, name) : undefined;
+}
+
 interface Renaming {
   readonly parent: Ino;
   readonly name: Name;
@@ -74,15 +80,15 @@ interface Renaming {
 }
 
 async function rename(core: Core, request: RequestContext, renaming: Renaming): Promise<void> {
-  const { coherence, dentries } = core;
+  const { coherence } = core;
   const { parent, name, newParent, newName, flags } = renaming;
   const room = core.orphans.room();
   if (room !== undefined) await room;
   const directories = [inodeOf(core, parent), inodeOf(core, newParent)];
   const replaces = (flags & (renameFlags.noReplace | renameFlags.exchange)) === 0;
   if (replaces) await flushBeforeReplacing(core, request, renaming);
-  const source = dentries.get(parent, name);
-  const target = dentries.get(newParent, newName);
+  const source = knownName(core, parent, name);
+  const target = knownName(core, newParent, newName);
   const same = source !== undefined && source === target;
   const victim = replaces && !same ? aim(core, target) : noVictim;
   const changed = changingNames(core, directories);
@@ -90,11 +96,12 @@ async function rename(core: Core, request: RequestContext, renaming: Renaming): 
   let told: Attributes[] | undefined;
   try {
     const reply = await core.identity.as(request, (caller) =>
-      core.nameServer.change("rename", { caller, ...renaming, keep: victim.keep }, { signal: request.signal }),
+      core.nameServer.change("rename", { caller, ...renaming, ...meaning(victim) }, { signal: request.signal }),
     );
     told = reply.directories;
     movedTo(core.inodes.changed(reply.attributes, since), newParent, newName);
-    if (coherence.validMillis(since) > 0) namesAfter(core, renaming, { source, target, moved: reply.attributes });
+    const mayKeep = coherence.holds(parent, since) && coherence.holds(newParent, since);
+    if (mayKeep) namesAfter(core, renaming, { source, target, moved: reply.attributes });
     else forgetNames(core, renaming);
     if ((flags & renameFlags.exchange) !== 0) markStale(core, target);
     victim.done(reply.replaced);
@@ -137,8 +144,8 @@ function forgetNames({ dentries }: Core, { parent, name, newParent, newName }: R
 
 /** Like ext4's auto_da_alloc: a name never passes from an old file with content to a new one whose content is not durable. */
 async function flushBeforeReplacing(core: Core, request: RequestContext, renaming: Renaming): Promise<void> {
-  if (core.dentries.get(renaming.newParent, renaming.newName) === null) return;
-  const ino = core.dentries.get(renaming.parent, renaming.name);
+  if (knownName(core, renaming.newParent, renaming.newName) === null) return;
+  const ino = knownName(core, renaming.parent, renaming.name);
   const inode = typeof ino === "number" ? core.inodes.get(ino) : undefined;
   if (inode?.content?.isDirty !== true) return;
   hold(inode);
@@ -149,7 +156,11 @@ async function flushBeforeReplacing(core: Core, request: RequestContext, renamin
   }
 }
 
-const noVictim: Victim = { keep: true, done: () => undefined };
+const noVictim: Victim = { keep: true, victim: undefined, done: () => undefined };
+
+function meaning({ keep, victim }: Victim): { keep: boolean; victim?: Ino } {
+  return victim === undefined ? { keep } : { keep, victim };
+}
 
 function aim(core: Core, ino: Ino | null | undefined): Victim {
   const inode = typeof ino === "number" ? core.inodes.get(ino) : undefined;
@@ -157,6 +168,7 @@ function aim(core: Core, ino: Ino | null | undefined): Victim {
   const unblock = inode === undefined || keep ? undefined : blockOpening(inode);
   return {
     keep,
+    victim: keep ? undefined : inode.ino,
     done(remains) {
       finish(core, inode, keep, remains);
       unblock?.();
@@ -190,8 +202,10 @@ function finish(core: Core, inode: Inode | undefined, keep: boolean, remains: At
   }
   const victim = core.inodes.changed(remains, core.coherence.moment);
   if (remains.nlink > 0) return;
-  if (victim !== undefined) removed(core, victim, keep);
-  else if (keep) core.orphans.release(remains.ino);
+  // Another one than was meant is kept by the server, whatever it was asked.
+  const kept = keep || remains.ino !== inode?.ino;
+  if (victim !== undefined) removed(core, victim, kept);
+  else if (kept) core.orphans.release(remains.ino);
 }
 
 function markStale(core: Core, ino: Ino | null | undefined): void {

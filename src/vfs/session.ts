@@ -1,32 +1,57 @@
 /**
- * What the name server tells this client by itself: whether it may cache, which inodes lost their last name, and that a
- * session began. A session that was lost takes with it what it had not sent, its locks and the removed inodes it kept:
- * handles that depend on those answer EIO until they are closed.
+ * What the name server tells this client by itself: which leases it wants back, which inodes lost their last name, and
+ * that a session began. A session that was lost takes with it what it had not sent, its locks and the removed inodes it
+ * kept: handles that depend on those answer EIO until they are closed.
+ *
+ * While the session may be over at the server nothing is believed (cache/leases.ts). Names and attributes then have run
+ * out in the kernel by themselves; pages know no time, and are dropped here before.
  */
+import type { Clock, Timer } from "../base/clock.ts";
 import { FsError } from "../base/errno.ts";
+import { limits } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
+import type { Leases } from "../cache/leases.ts";
 import type { NameServerEvents } from "../remote/types.ts";
-import type { Coherence } from "./coherence.ts";
 import type { Core } from "./core.ts";
+import { forgetEverything, forgetPages } from "./forgetting.ts";
 import type { OpenFile } from "./inode.ts";
 import { removed } from "./use.ts";
 
 export interface SessionEventsParts {
-  readonly coherence: Coherence;
+  readonly leases: Leases;
+  readonly clock: Clock;
   readonly log: Log;
   /** Undefined before the vfs is attached. */
   readonly core: () => Core | undefined;
 }
 
-export function createSessionEvents({ coherence, log, core }: SessionEventsParts): NameServerEvents {
+export function createSessionEvents({ leases, clock, log, core }: SessionEventsParts): NameServerEvents {
+  let watch: Timer | undefined;
+
+  /** Looks again when what is believed now would end. */
+  const watchTrust = (): void => {
+    watch ??= clock.after(
+      Math.max(0, leases.trustedUntil - clock.monotonicMillis()),
+      () => {
+        watch = undefined;
+        if (leases.trustedUntil > clock.monotonicMillis()) watchTrust();
+        else stopBelieving();
+      },
+      { unref: true },
+    );
+  };
+
+  const stopBelieving = (): void => {
+    const here = core();
+    if (here === undefined) return;
+    log.warn({}, "no answer from the name server: nothing cached is believed until there is one");
+    here.background.run("drop pages that may be old", forgetPages(here));
+  };
+
   return {
     handlers: {
-      async setCaching({ allowed }) {
-        log.info(
-          { allowed },
-          allowed ? "caching: this session is the only one" : "caching off: there are other sessions",
-        );
-        await (allowed ? coherence.allow() : coherence.forbid());
+      recallLeases({ recalls }) {
+        core()?.recalls.recalled(recalls);
         return {};
       },
       inodesRemoved({ inos }) {
@@ -43,6 +68,19 @@ export function createSessionEvents({ coherence, log, core }: SessionEventsParts
         };
       },
     },
+    onTrusted(until) {
+      leases.trust(until - limits.trustMarginMillis);
+      watchTrust();
+    },
+    heldLeases: () => leases.held(),
+    onLeasesReclaimed(grants) {
+      const lost = leases.reclaimed(grants);
+      const here = core();
+      if (lost.length === 0 || here === undefined) return;
+      log.error({ leases: lost.length }, "leases were lost with the name server's restart");
+      for (const ino of lost) here.contents.lose(ino);
+      here.background.run("forget what was lost", forgetEverything(here));
+    },
     onLocksLost(locks) {
       const here = core();
       if (here === undefined) return;
@@ -53,18 +91,11 @@ export function createSessionEvents({ coherence, log, core }: SessionEventsParts
         }
       }
     },
-    onSession({ caching, resumed }) {
+    onSession({ resumed }) {
       const here = core();
-      if (!resumed && here !== undefined) loseSession(here);
-      if (caching === coherence.caching) return;
-      // Not waited for: what it flushes is sent after this has returned.
-      const switched = caching ? coherence.allow() : coherence.forbid();
-      if (here !== undefined) here.background.run("switch caching", switched);
-      else {
-        switched.catch((error: unknown) => {
-          log.error({ error: String(error) }, "switching caching failed");
-        });
-      }
+      if (resumed) return;
+      leases.clear();
+      if (here !== undefined) loseSession(here);
     },
   };
 }
@@ -82,7 +113,7 @@ function loseSession(core: Core): void {
     inode.lockOwners = undefined;
     inode.orphan = false;
   }
-  core.background.run("forget after a lost session", core.coherence.forgetEverything());
+  core.background.run("forget after a lost session", forgetEverything(core));
 }
 
 /** Answers EIO until it is closed. */

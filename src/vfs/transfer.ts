@@ -7,7 +7,7 @@ import { limits } from "../base/limits.ts";
 import type { MaybePromise, Operations, ReadResult, RequestContext } from "../fuse/operations.ts";
 import type { ReadPieces } from "../cache/types.ts";
 import { timeFor, type Core } from "./core.ts";
-import type { Inode } from "./inode.ts";
+import { hasBufferedReader, type ByteRange, type Inode } from "./inode.ts";
 import { openFlag } from "./open-flags.ts";
 import { hasPrivileges, mayLoseSetgid } from "./privileges.ts";
 import { visibleAttributes } from "./visible-attributes.ts";
@@ -15,9 +15,9 @@ import { visibleAttributes } from "./visible-attributes.ts";
 export function transferOperations(core: Core): Pick<Operations, "read" | "write"> {
   const { coherence, handles, inodeContents, accessTimes } = core;
 
-  /** What the kernel puts into its page cache by this answer may not stay there while caching is off. */
+  /** What the kernel puts into its page cache by this answer may not stay there without a lease. */
   const passing = (inode: Inode, offset: number, length: number, result: ReadPieces): ReadResult => {
-    if (coherence.caching) return result;
+    if (coherence.holds(inode.ino, coherence.moment)) return result;
     return {
       pieces: result.pieces,
       release() {
@@ -33,7 +33,14 @@ export function transferOperations(core: Core): Pick<Operations, "read" | "write
       const inode = file.inode;
       const result = inodeContents.of(inode).read(offset, length, request.signal);
       if ((file.flags & openFlag.noAccessTime) === 0) accessTimes.read(inode);
-      if (result instanceof Promise) return result.then((pieces) => passing(inode, offset, length, pieces));
+      if (result instanceof Promise) {
+        inode.readsUnanswered++;
+        return result
+          .then((pieces) => passing(inode, offset, length, pieces))
+          .finally(() => {
+            inode.readsUnanswered--;
+          });
+      }
       return passing(inode, offset, length, result);
     },
 
@@ -64,7 +71,7 @@ export function transferOperations(core: Core): Pick<Operations, "read" | "write
         coherence.transferred(inode, offset, content.length);
         return content.length;
       }
-      return finished(core, inode, offset, content.length, done, told);
+      return finished(core, inode, { offset, length: content.length }, done, told);
     },
   };
 }
@@ -72,11 +79,12 @@ export function transferOperations(core: Core): Pick<Operations, "read" | "write
 async function finished(
   core: Core,
   inode: Inode,
-  offset: number,
-  length: number,
+  range: ByteRange,
   done: MaybePromise<void>,
-  told: Promise<void> | undefined,
+  told: Promise<unknown> | undefined,
 ): Promise<number> {
+  const { offset, length } = range;
+  (inode.writesUnanswered ??= new Set()).add(range);
   try {
     await done;
     await told;
@@ -84,6 +92,8 @@ async function finished(
     // The kernel has these bytes in its pages, and they are not in the file.
     core.invalidations.add(inode.ino, offset, length);
     throw error;
+  } finally {
+    inode.writesUnanswered.delete(range);
   }
   core.coherence.transferred(inode, offset, length);
   return length;
@@ -107,11 +117,6 @@ function appended(
   return at.then(drop);
 }
 
-function hasBufferedReader(inode: Inode): boolean {
-  for (const file of inode.files ?? []) if (file.buffered) return true;
-  return false;
-}
-
 function mayHavePrivileges(core: Core, inode: Inode): boolean {
   const attributes = inode.attributes;
   return attributes === undefined || hasPrivileges(attributes.mode) || !core.coherence.trusts(inode);
@@ -122,11 +127,11 @@ function tellOfPrivileges(
   request: RequestContext,
   inode: Inode,
   clear: boolean,
-): Promise<void> | undefined {
+): Promise<unknown> | undefined {
   const told = clear ? clearPrivilegesHere(core, inode) : undefined;
   const { attributes } = inode;
   if (attributes === undefined || !mayLoseSetgid(request, attributes)) return told;
-  return Promise.all([told, askForSetgid(core, request, inode)]).then(() => undefined);
+  return Promise.all([told, askForSetgid(core, request, inode)]);
 }
 
 async function askForSetgid(core: Core, request: RequestContext, { ino }: Inode): Promise<void> {
@@ -140,7 +145,7 @@ async function askForSetgid(core: Core, request: RequestContext, { ino }: Inode)
 }
 
 /** Undefined when there is nothing to clear; else resolves when the kernel knows. */
-function clearPrivilegesHere(core: Core, inode: Inode): Promise<void> | undefined {
+function clearPrivilegesHere(core: Core, inode: Inode): Promise<unknown> | undefined {
   if (inode.attributes === undefined || !hasPrivileges(visibleAttributes(inode).mode)) return undefined;
   inode.privilegesCleared = true;
   return core.notifier?.invalidateAttributes(inode.ino);

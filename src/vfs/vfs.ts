@@ -14,6 +14,8 @@ import type { NameServer, NameServerEvents } from "../remote/types.ts";
 import { createAccessTimes } from "./access-times.ts";
 import { attributeOperations } from "./attributes.ts";
 import { createBackground } from "./background.ts";
+import { leasedNameServer } from "../cache/leased-name-server.ts";
+import { createLeases, type Leases } from "../cache/leases.ts";
 import { createCoherence } from "./coherence.ts";
 import type { Core } from "./core.ts";
 import { creationOperations } from "./creation.ts";
@@ -25,10 +27,12 @@ import { createIdentity, readProcessGroups, type ReadGroups } from "./identity.t
 import { createInodeContents } from "./inode-contents.ts";
 import { createInodeTable, type InodeTable } from "./inode-table.ts";
 import { createInvalidations } from "./invalidations.ts";
+import { createKernelCaches } from "./kernel-caches.ts";
 import { createListAhead } from "./list-ahead.ts";
 import { lockOperations } from "./locks.ts";
 import { nameOperations } from "./names.ts";
 import { createOrphans } from "./orphans.ts";
+import { createRecalls } from "./recalls.ts";
 import { rangeOperations } from "./ranges.ts";
 import { removalOperations } from "./removal.ts";
 import { createSessionEvents } from "./session.ts";
@@ -54,6 +58,8 @@ export interface VfsOptions {
 export interface Vfs {
   /** To be given to the opening of the name server's session. */
   readonly events: NameServerEvents;
+  /** The session's name server, whose grants are taken in here: for the contents and for `attach`. */
+  leased(nameServer: NameServer): NameServer;
   /** Once, when the session is open; `stop` of the operations shuts both down. */
   attach(servers: { readonly nameServer: NameServer; readonly contents: Contents }): Operations;
   readonly statistics: VfsStatistics;
@@ -64,18 +70,19 @@ interface VfsStatistics {
   readonly attributes: number;
   readonly dentries: number;
   readonly handles: number;
-  readonly caching: boolean;
+  readonly leases: number;
 }
 
 export function createVfs(options: VfsOptions): Vfs {
-  const { log } = options;
-  const coherence = createCoherence(options.clock);
+  const { clock, log } = options;
+  const leases = createLeases(clock);
   let core: Core | undefined;
   return {
-    events: createSessionEvents({ coherence, log, core: () => core }),
+    events: createSessionEvents({ leases, clock, log, core: () => core }),
+    leased: (nameServer) => leasedNameServer(nameServer, leases),
     attach(servers) {
       assert(core === undefined, "a vfs is attached once");
-      core = createCore(options, coherence, servers);
+      core = createCore(options, leases, servers);
       return allOperations(core);
     },
     get statistics() {
@@ -84,7 +91,7 @@ export function createVfs(options: VfsOptions): Vfs {
         attributes: core?.inodes.attributesCount ?? 0,
         dentries: core?.dentries.size ?? 0,
         handles: core?.handles.openCount ?? 0,
-        caching: coherence.caching,
+        leases: leases.size,
       };
     },
   };
@@ -92,12 +99,13 @@ export function createVfs(options: VfsOptions): Vfs {
 
 function createCore(
   options: VfsOptions,
-  coherence: Core["coherence"],
+  leases: Leases,
   { nameServer, contents }: { readonly nameServer: NameServer; readonly contents: Contents },
 ): Core {
   const { clock, log } = options;
   const background = createBackground(log);
   const invalidations = createInvalidations(background);
+  const coherence = createCoherence(leases, invalidations);
   const dentries = createDentryCache(options.dentriesMax ?? limits.clientDentriesMax);
   const table = (): InodeTable => inodes;
   const inodeContents = createInodeContents({
@@ -116,18 +124,8 @@ function createCore(
       inodeContents.retire(inode);
     },
   });
-  coherence.connect({
-    contents,
-    inodes: () => inodes.all(),
-    dentries,
-    forgetForeseen: () => {
-      inodes.forgetForeseen();
-    },
-    invalidations,
-    background,
-  });
   const namesMax = options.listAheadMax ?? limits.clientListAheadNamesMax;
-  return {
+  const core: Omit<Core, "recalls"> = {
     nameServer,
     contents,
     clock,
@@ -151,13 +149,16 @@ function createCore(
       enabled: options.accessTimes ?? true,
     }),
     notifier: undefined,
+    kernelCaches: undefined,
   };
+  return Object.assign(core, { recalls: createRecalls(core, leases) });
 }
 
 function allOperations(core: Core): Operations {
   return {
     start(notifier) {
       core.notifier = notifier;
+      core.kernelCaches = createKernelCaches({ notifier, clock: core.clock, inodeOf: (ino) => core.inodes.get(ino) });
       core.coherence.start(notifier);
       core.invalidations.start(notifier);
     },

@@ -1,5 +1,6 @@
 /** What stat shows: the server's attributes and what was changed here since. */
 import type { Attributes, Nanos } from "../base/attributes.ts";
+import type { Ino } from "../base/ids.ts";
 import { assert } from "../base/assert.ts";
 import type { AttributesReply, Entry } from "../fuse/operations.ts";
 import type { Coherence } from "./coherence.ts";
@@ -37,20 +38,15 @@ function later(one: Nanos, other: Nanos | undefined): Nanos {
   return other !== undefined && other > one ? other : one;
 }
 
-/** `since`: when the server was asked for what the inode now shows. */
-export function attributesReply(coherence: Coherence, inode: Inode, since: number): AttributesReply {
-  return { attributes: visibleAttributes(inode), attributesValidMillis: attributesValidity(coherence, inode, since) };
+export function attributesReply(coherence: Coherence, inode: Inode): AttributesReply {
+  return { attributes: visibleAttributes(inode), attributesValidMillis: coherence.attributesValidMillis(inode) };
 }
 
-/** Its lookup has been counted by `enter`. */
-export function entryReply(coherence: Coherence, inode: Inode, since: number): Entry {
+/** Its lookup has been counted by `enter`. `since`: when the directory was asked for the name. */
+export function entryReply(coherence: Coherence, inode: Inode, parent: Ino, since: number): Entry {
   return {
     attributes: visibleAttributes(inode),
-    attributesValidMillis: attributesValidity(coherence, inode, since),
-    entryValidMillis: coherence.nameValidMillis(since),
+    attributesValidMillis: coherence.attributesValidMillis(inode),
+    entryValidMillis: coherence.nameValidMillis(parent, since),
   };
-}
-
-function attributesValidity(coherence: Coherence, inode: Inode, since: number): number {
-  return coherence.trusts(inode) ? coherence.validMillis(since) : 0;
 }

@@ -29,17 +29,17 @@ import { createReplies } from "./replies.ts";
 
 /** The kernel keeps nothing that could be told to go: only the inodes held here can. */
 function notifier(held: HeldInodes): Notifier {
-  const dropped = (ino: Ino): Promise<void> => {
+  const dropped = (ino: Ino): Promise<boolean> => {
     held.drop(ino);
-    return Promise.resolve();
+    return Promise.resolve(true);
   };
   return {
     invalidateAttributes: dropped,
     invalidateData: dropped,
-    invalidateEntry: () => Promise.resolve(),
+    invalidateEntry: () => Promise.resolve(true),
     invalidateAllEntries() {
       held.dropAll();
-      return Promise.resolve();
+      return Promise.resolve(true);
     },
     canInvalidateAllEntries: true,
   };

@@ -1,0 +1,148 @@
+/**
+ * What this session may believe: its leases as the name server granted and recalled them, and the moments that put
+ * answers and recalls in order.
+ *
+ * A moment is a counter that rises at every change that makes older answers doubtful. Whoever asks notes the present
+ * moment first. A grant counts only if it was asked for after the last recall of that inode had arrived: a reply may be
+ * overtaken by a recall that was decided after it, and both may be handled in one turn, before whoever asked goes on.
+ *
+ * Nothing is believed while the session may be over at the server: it runs from when the last answered heartbeat was
+ * sent. That is checked at every question, not by a timer.
+ *
+ * Bounded by the server, which takes leases back beyond its bound.
+ */
+import type { Clock } from "../base/clock.ts";
+import type { Ino } from "../base/ids.ts";
+import { limits } from "../base/limits.ts";
+import type { HeldLease, LeaseGrant, LeaseLevel, LeaseRecall } from "../protocol/leases.ts";
+
+export interface Leases {
+  /** The present moment. */
+  readonly moment: number;
+  /** Something changes now: answers asked for before are doubtful. */
+  nextMoment(): number;
+  level(ino: Ino): LeaseLevel;
+  /** Whether what was asked for at `since` about this inode may be kept. */
+  holds(ino: Ino, since: number): boolean;
+  /** For how long the kernel may keep what is true now, milliseconds. */
+  validMillis(): number;
+  /** Answers asked for at `asked` brought these. */
+  granted(grants: readonly LeaseGrant[], asked: number): void;
+  /** In the frame handler of the recall. Returns what was held until now, believed or not. */
+  recalled(recall: LeaseRecall): LeaseLevel;
+  /** The session lives at the server at least until then (monotonic milliseconds). */
+  trust(until: number): void;
+  /** When nothing is believed any more unless `trust` is called. */
+  readonly trustedUntil: number;
+  held(): HeldLease[];
+  /** After a restart of the server, of all that was held: what is not among the grants is lost, and returned. */
+  reclaimed(grants: readonly LeaseGrant[]): Ino[];
+  /** The session was lost. */
+  clear(): void;
+  readonly size: number;
+}
+
+interface Lease {
+  level: "shared" | "exclusive";
+  number: number;
+  /** Answers asked for before are not kept. */
+  since: number;
+}
+
+/** Inodes whose last recall is remembered one by one. */
+const recentMax = 4_096;
+
+export function createLeases(clock: Clock): Leases {
+  const leases = new Map<Ino, Lease>();
+  /** When an inode was recalled last, the latest at the end; all others: not after `earlier`. */
+  const recent = new Map<Ino, number>();
+  let earlier = 0;
+  let moment = 1;
+  let trustedUntil = -Infinity;
+
+  const remainingMillis = (): number => trustedUntil - clock.monotonicMillis();
+
+  const noteRecall = (ino: Ino): number => {
+    recent.delete(ino);
+    recent.set(ino, ++moment);
+    if (recent.size > recentMax) {
+      for (const [oldest, at] of recent) {
+        recent.delete(oldest);
+        earlier = at;
+        break;
+      }
+    }
+    return moment;
+  };
+
+  return {
+    get moment() {
+      return moment;
+    },
+    nextMoment: () => ++moment,
+    level(ino) {
+      const lease = leases.get(ino);
+      return lease === undefined || remainingMillis() <= 0 ? "none" : lease.level;
+    },
+    holds(ino, since) {
+      const lease = leases.get(ino);
+      return lease !== undefined && since >= lease.since && remainingMillis() > 0;
+    },
+    validMillis: () => Math.max(0, Math.min(limits.kernelValidityMillis, Math.floor(remainingMillis()))),
+    granted(grants, asked) {
+      for (const { ino, number, level } of grants) {
+        if (asked < (recent.get(ino) ?? earlier)) continue;
+        const lease = leases.get(ino);
+        if (lease === undefined) leases.set(ino, { level, number, since: asked });
+        else if (number > lease.number) {
+          lease.level = level;
+          lease.number = number;
+        }
+      }
+    },
+    recalled({ ino, to, drop }) {
+      const lease = leases.get(ino);
+      const now = noteRecall(ino);
+      if (lease === undefined) return "none";
+      const before = lease.level;
+      if (to === "none") leases.delete(ino);
+      else {
+        lease.level = to;
+        if (drop.length > 0) lease.since = now;
+      }
+      return before;
+    },
+    trust(until) {
+      trustedUntil = until;
+    },
+    get trustedUntil() {
+      return trustedUntil;
+    },
+    held: () => Array.from(leases, ([ino, { level }]) => ({ ino, level })),
+    reclaimed(grants) {
+      earlier = ++moment;
+      recent.clear();
+      const numbers = new Map(grants.map((grant) => [grant.ino, grant]));
+      const lost: Ino[] = [];
+      for (const [ino, lease] of leases) {
+        const grant = numbers.get(ino);
+        if (grant === undefined) {
+          leases.delete(ino);
+          lost.push(ino);
+        } else {
+          lease.number = grant.number;
+          lease.level = grant.level;
+        }
+      }
+      return lost;
+    },
+    clear() {
+      leases.clear();
+      recent.clear();
+      earlier = ++moment;
+    },
+    get size() {
+      return leases.size;
+    },
+  };
+}

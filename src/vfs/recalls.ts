@@ -1,0 +1,136 @@
+/**
+ * Giving back what the name server asks for. In the frame handler, before anything else runs: the lease is lowered, and
+ * what is remembered here of the recalled parts is dropped. Then, in this order: what was changed under the lease is
+ * flushed and said to be ("flushed"), the kernel forgets, and the recall is acknowledged.
+ *
+ * A recall waits for no request of this client, but for a change of the file itself, which holds its flush back: then
+ * the server is told that we are blocked, and lets our changes go first. So it is when the kernel keeps us waiting.
+ */
+import { sleep } from "../base/clock.ts";
+import { errnoOf } from "../base/errno.ts";
+import { isDirectory } from "../base/attributes.ts";
+import type { LeaseLevel, LeaseNews, LeaseRecall, LeaseScope } from "../protocol/leases.ts";
+import type { Leases } from "../cache/leases.ts";
+import type { Core } from "./core.ts";
+import type { Inode } from "./inode.ts";
+import type { ForgottenName } from "./kernel-caches.ts";
+
+export interface Recalls {
+  /** In the frame handler. */
+  recalled(recalls: readonly LeaseRecall[]): void;
+}
+
+/** What is to be done behind a recall. */
+interface Debt {
+  readonly recall: LeaseRecall;
+  readonly before: LeaseLevel;
+  readonly inode: Inode | undefined;
+  readonly names: readonly ForgottenName[];
+}
+
+const blockedMillis = 1_000;
+
+export function createRecalls(core: Omit<Core, "recalls">, leases: Leases): Recalls {
+  const { contents, dentries, inodes, background, nameServer, log, clock } = core;
+  let waiting: LeaseNews[] = [];
+
+  /** What is told in one turn travels together. */
+  const tell = (news: LeaseNews): void => {
+    waiting.push(news);
+    if (waiting.length > 1) return;
+    queueMicrotask(() => {
+      const all = waiting;
+      waiting = [];
+      nameServer.tell(all);
+    });
+  };
+
+  const lower = (recall: LeaseRecall): Debt => {
+    const before = leases.recalled(recall);
+    const { ino, to, drop } = recall;
+    const inode = inodes.get(ino);
+    const names: ForgottenName[] = [];
+    if (to === "none" || drop.some(({ kind }) => kind === "everything")) dentries.forget(ino);
+    for (const scope of drop) if (scope.kind === "entry") names.push(forgetName(recall.ino, scope.name));
+    if (to === "none" || drop.some(({ kind }) => kind !== "entry" && kind !== "attributes")) contents.forget(ino);
+    if (inode !== undefined) {
+      inode.recalls++;
+      if (to === "none" || drop.length > 0) inodes.markStale(inode);
+      if (names.length > 0 || to === "none") inode.namesChangedAt = leases.moment;
+    }
+    return { recall, before, inode, names };
+  };
+
+  const forgetName = (directory: LeaseRecall["ino"], name: ForgottenName["name"]): ForgottenName => {
+    const known = dentries.get(directory, name);
+    dentries.delete(directory, name);
+    const inode = typeof known === "number" ? inodes.get(known) : undefined;
+    const isFile =
+      known === null || (inode?.attributes !== undefined && !inode.directory && !isDirectory(inode.attributes.mode));
+    return { name, mayBeDirectory: !isFile };
+  };
+
+  const answer = async ({ recall, before, inode, names }: Debt): Promise<void> => {
+    const { ino, number } = recall;
+    try {
+      if (before === "exclusive") {
+        if (contents.isHeld(ino)) tell({ kind: "blocked" });
+        await contents.flushForRecall(ino);
+        if (recall.drop.length > 0 && inode !== undefined) tell({ kind: "flushed", ino, number });
+      }
+      if (inode !== undefined) await sayingWhenBlocked(forgetInKernel(core, inode, recall, names));
+      tell({ kind: "acknowledged", ino, number });
+    } catch (error) {
+      // Not acknowledged: what the kernel still believes, the server may not give away. The session ends by that.
+      log.error({ ino, errno: errnoOf(error), error: String(error) }, "a lease could not be given back");
+    } finally {
+      if (inode !== undefined) inode.recalls--;
+    }
+  };
+
+  const sayingWhenBlocked = async (forgotten: Promise<void>): Promise<void> => {
+    const done = new AbortController();
+    const watching = sleep(clock, blockedMillis, done.signal).then(
+      () => {
+        tell({ kind: "blocked" });
+      },
+      () => undefined,
+    );
+    try {
+      await forgotten;
+    } finally {
+      done.abort(new Error("done"));
+      await watching;
+    }
+  };
+
+  return {
+    recalled(all) {
+      for (const recall of all) background.run("give a lease back", answer(lower(recall)));
+    },
+  };
+}
+
+async function forgetInKernel(
+  core: Pick<Core, "kernelCaches">,
+  inode: Inode,
+  { to, drop }: LeaseRecall,
+  names: readonly ForgottenName[],
+): Promise<void> {
+  const kernel = core.kernelCaches;
+  if (kernel === undefined) return;
+  const whole = to === "none" || drop.some(({ kind }) => kind === "everything");
+  if (inode.directory) {
+    if (whole) await kernel.forgetDirectory(inode);
+    else if (names.length > 0) await kernel.forgetNames(inode, names);
+    else if (drop.length > 0) await kernel.forgetAttributes(inode);
+    return;
+  }
+  if (whole) {
+    await kernel.forgetData(inode, 0, 0);
+    return;
+  }
+  const data = drop.find((scope): scope is LeaseScope & { kind: "data" } => scope.kind === "data");
+  if (data !== undefined) await kernel.forgetData(inode, data.offset, data.length);
+  else if (drop.length > 0) await kernel.forgetAttributes(inode);
+}
