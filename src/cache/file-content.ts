@@ -45,6 +45,8 @@ export class CachedFile implements FileContent {
   readonly #server: ServerFile;
   readonly #reader: FileReader;
   readonly #gate = new Gate();
+  /** Appends under way whose place the server decides: until it has, nobody here knows where the end is. */
+  #appending = 0;
   /** Unwritten data from here on is about to be dropped by a change. */
   #discardFrom = Infinity;
 
@@ -209,9 +211,11 @@ export class CachedFile implements FileContent {
 
   /** Without waiting for anything: see `write`. */
   #canTakeNow(bytes: number): boolean {
-    return (
-      this.#owner.mayBuffer && !this.#gate.isClosed && this.#context.memory.fits(bytes) && this.#hasSpaceFor(bytes)
-    );
+    return this.#mayPut && !this.#gate.isClosed && this.#context.memory.fits(bytes) && this.#hasSpaceFor(bytes);
+  }
+
+  get #mayPut(): boolean {
+    return this.#owner.mayBuffer && this.#appending === 0;
   }
 
   /** Whether the cluster has room for what is dirty and this: if not, each write waits for its own success. */
@@ -224,16 +228,19 @@ export class CachedFile implements FileContent {
   async #writeLater(where: (() => number) | undefined, content: Buffer, terms: WriteOptions): Promise<number> {
     for (;;) {
       await this.#gate.opened();
+      if (where === undefined && !this.#mayPut) await this.buffer.written();
       const grant = await this.#context.memory.waitFor(content.length);
       try {
         if (this.#gate.isClosed) continue;
-        if (!this.#owner.mayBuffer && where === undefined) {
+        if (!this.#mayPut && where === undefined) {
+          // Where the end is, what was written before decides.
+          if (!this.buffer.isWritten) continue;
           const appended = this.#append(content, terms);
           grant.release();
           return await appended;
         }
         const offset = where?.() ?? this.size;
-        if (this.#owner.mayBuffer && this.#hasSpaceFor(content.length)) this.#put(offset, content, terms);
+        if (this.#mayPut && this.#hasSpaceFor(content.length)) this.#put(offset, content, terms);
         else {
           const written = this.buffer.writeThrough(offset, content, terms);
           grant.release();
@@ -249,11 +256,16 @@ export class CachedFile implements FileContent {
   /** What is longer than a block goes in several steps, between which others may append. */
   async #append(content: Buffer, terms: WriteOptions): Promise<number> {
     const { blockBytesMax } = this.#context.limits;
-    const first = await this.buffer.append(content.subarray(0, blockBytesMax), terms);
-    for (let done = blockBytesMax; done < content.length; done += blockBytesMax) {
-      await this.buffer.append(content.subarray(done, done + blockBytesMax), terms);
+    this.#appending++;
+    try {
+      const first = await this.buffer.append(content.subarray(0, blockBytesMax), terms);
+      for (let done = blockBytesMax; done < content.length; done += blockBytesMax) {
+        await this.buffer.append(content.subarray(done, done + blockBytesMax), terms);
+      }
+      return first;
+    } finally {
+      this.#appending--;
     }
-    return first;
   }
 
   async #readUncached(offset: number, length: number, signal: AbortSignal | undefined): Promise<ReadPieces> {

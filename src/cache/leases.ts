@@ -95,7 +95,8 @@ export function createLeases(clock: Clock): Leases {
         const lease = leases.get(ino);
         if (lease === undefined) leases.set(ino, { level, number, since: asked });
         else if (number > lease.number) {
-          lease.level = level;
+          // Only a recall takes anything away: a listing offers "shared" also for what is held exclusively.
+          if (level === "exclusive") lease.level = level;
           lease.number = number;
         }
       }
@@ -131,7 +132,8 @@ export function createLeases(clock: Clock): Leases {
           lost.push(ino);
         } else {
           lease.number = grant.number;
-          lease.level = grant.level;
+          // A recall that was sent behind this answer may have been handled before it.
+          if (grant.level === "shared") lease.level = "shared";
         }
       }
       return lost;

@@ -127,6 +127,18 @@ export class WriteBuffer {
     await settled(flights);
   }
 
+  /** Whether nothing but appends is on its way, or waits to be. */
+  get isWritten(): boolean {
+    return this.dirty.openBytes === 0 && this.queue.flights().every(({ appended }) => appended !== undefined);
+  }
+
+  /** Sends what is open. Resolves when everything before is committed but appends, rejects with what failed of it. */
+  async written(): Promise<void> {
+    if (this.isWritten) return;
+    this.seal({ urgent: true });
+    await settled(this.queue.flights().filter(({ appended }) => appended === undefined));
+  }
+
   /** Everything written before is committed; rejects also with an error that nobody has been told of. */
   async flush(): Promise<void> {
     this.seal({ urgent: true });

@@ -15,7 +15,7 @@ for (const [kind, bytes] of [
   ["100 bytes", 100],
 ] as const) {
   test(`dirty memory stays below its bound while ${kind} pieces are written faster than they can leave`, async (t) => {
-    const { cluster, clock, contents, open } = await startClient({ limits: bounds });
+    const { cluster, clock, contents, open } = startClient({ limits: bounds });
     cluster.delay = () =>
       new Promise((resolve) => {
         clock.after(10, resolve);
@@ -42,7 +42,7 @@ for (const [kind, bytes] of [
 }
 
 test("writers that wait are let in first come, first served", async (t) => {
-  const { cluster, clock, open } = await startClient({ limits: bounds });
+  const { cluster, clock, open } = startClient({ limits: bounds });
   cluster.delay = () =>
     new Promise((resolve) => {
       clock.after(10, resolve);
@@ -60,7 +60,7 @@ test("writers that wait are let in first come, first served", async (t) => {
 });
 
 test("data that cannot be written gives way when others wait for its memory", async (t) => {
-  const { cluster, clock, lost, open } = await startClient({ limits: bounds });
+  const { cluster, clock, lost, open } = startClient({ limits: bounds });
   const stuck = open(toIno(20));
   cluster.faults.blockWrite = () => "ENOSPC";
   for (let i = 0; i < 7; i++) await stuck.write(i * MiB + 1, patterned(1 * MiB, i), at(i));
@@ -76,7 +76,7 @@ test("data that cannot be written gives way when others wait for its memory", as
 });
 
 test("at most eight blocks are being written at once", async (t) => {
-  const { cluster, clock, open } = await startClient();
+  const { cluster, clock, open } = startClient();
   cluster.delay = () =>
     new Promise((resolve) => {
       clock.after(10, resolve);
@@ -88,7 +88,7 @@ test("at most eight blocks are being written at once", async (t) => {
 });
 
 test("clean memory stays below its bound, and reads go on", async (t) => {
-  const { clock, cluster, contents, open } = await startClient({ limits: { clientCleanBytesMax: 8 * MiB } });
+  const { clock, cluster, contents, open } = startClient({ limits: { clientCleanBytesMax: 8 * MiB } });
   const file = open();
   for (let i = 0; i < 48; i++) await file.write(i * MiB, patterned(1 * MiB, i), at(i));
   await file.flush();
@@ -118,7 +118,7 @@ test("clean memory stays below its bound, and reads go on", async (t) => {
 });
 
 test("memory of cached content goes back when it is dropped and nobody reads it, never before", async (t) => {
-  const { cluster, open } = await startClient({ limits: { clientCleanBytesMax: 8 * MiB } });
+  const { cluster, open } = startClient({ limits: { clientCleanBytesMax: 8 * MiB } });
   const file = open();
   for (let i = 0; i < 24; i++) await file.write(i * MiB, patterned(1 * MiB, i), at(i));
   await file.flush();

@@ -20,7 +20,7 @@ async function fragmented(client: Client, count: number): Promise<{ file: FileCo
 }
 
 test("a stretch with too many extents becomes one block again, with the same content and times", async (t) => {
-  const client = await startClient();
+  const client = startClient();
   const { cluster, clock } = client;
   const { file, expected } = await fragmented(client, limits.extentsPerBlockMax);
   t.true(cluster.file().extents.length > limits.extentsPerBlockMax);
@@ -34,7 +34,7 @@ test("a stretch with too many extents becomes one block again, with the same con
 });
 
 test("a compaction that somebody crossed is given up, and nothing is changed by it", async (t) => {
-  const client = await startClient();
+  const client = startClient();
   const { cluster, clock } = client;
   const { file, expected } = await fragmented(client, limits.extentsPerBlockMax);
   const { writer } = client.cluster;
@@ -59,7 +59,7 @@ test("a compaction that somebody crossed is given up, and nothing is changed by 
 });
 
 test("nothing is compacted while the file is being written, and a shutdown ends it", async (t) => {
-  const client = await startClient();
+  const client = startClient();
   const { cluster, clock, contents } = client;
   const { file } = await fragmented(client, limits.extentsPerBlockMax);
   await file.write(0, patterned(10, 1), at(1));
@@ -71,7 +71,7 @@ test("nothing is compacted while the file is being written, and a shutdown ends 
 });
 
 test("a sparse stretch is left alone: its holes stay holes", async (t) => {
-  const { cluster, clock, open } = await startClient();
+  const { cluster, clock, open } = startClient();
   const file = open();
   for (let i = 0; i < 100; i++) await file.write(i * 32 * KiB, patterned(4 * KiB, i), at(i));
   await file.flush();

@@ -5,7 +5,7 @@ import { toIno } from "../../src/base/ids.ts";
 import { at, joined, KiB, MiB, patterned, readAll, startClient, untilSettled } from "./support.ts";
 
 test("a flush without space rejects, keeps the data, and the next flush sends it", async (t) => {
-  const { cluster, lost, open } = await startClient();
+  const { cluster, lost, open } = startClient();
   const file = open();
   await file.write(0, patterned(2 * MiB, 1), at(1));
   cluster.faults.blockWrite = () => "ENOSPC";
@@ -20,7 +20,7 @@ test("a flush without space rejects, keeps the data, and the next flush sends it
 });
 
 test("data whose background flush failed is sent again later, by itself", async (t) => {
-  const { cluster, clock, open } = await startClient();
+  const { cluster, clock, open } = startClient();
   const file = open();
   cluster.faults.commit = () => "EIO";
   await file.write(0, patterned(100, 1), at(1));
@@ -34,7 +34,7 @@ test("data whose background flush failed is sent again later, by itself", async 
 });
 
 test("data that can never be written is lost at once and reported once", async (t) => {
-  const { cluster, clock, lost, open } = await startClient();
+  const { cluster, clock, lost, open } = startClient();
   const file = open();
   cluster.faults.commit = () => "ENOENT";
   await file.write(0, patterned(100, 1), at(1));
@@ -48,7 +48,7 @@ test("data that can never be written is lost at once and reported once", async (
 });
 
 test("data that fails for minutes is given up", async (t) => {
-  const { cluster, clock, lost, open } = await startClient();
+  const { cluster, clock, lost, open } = startClient();
   const file = open();
   cluster.faults.commit = () => "EIO";
   await file.write(0, patterned(100, 1), at(1));
@@ -60,7 +60,7 @@ test("data that fails for minutes is given up", async (t) => {
 });
 
 test("a lost session loses everything unwritten, tells each owner, and the next flush says so once", async (t) => {
-  const { cluster, contents, lost, open } = await startClient();
+  const { cluster, contents, lost, open } = startClient();
   const file = open();
   const clean = open(toIno(8));
   await file.write(0, patterned(3 * MiB, 1), at(1));
@@ -85,7 +85,7 @@ test("a lost session loses everything unwritten, tells each owner, and the next 
 });
 
 test("a discarded file sends nothing and reports nothing", async (t) => {
-  const { cluster, contents, lost, open } = await startClient();
+  const { cluster, contents, lost, open } = startClient();
   const file = open();
   await file.write(0, patterned(100 * KiB, 1), at(1));
   file.discard();
@@ -98,7 +98,7 @@ test("a discarded file sends nothing and reports nothing", async (t) => {
 });
 
 test("near the end of the space each write waits for its own success, and a failed one was never made", async (t) => {
-  const { cluster, lost, open } = await startClient();
+  const { cluster, lost, open } = startClient();
   const file = open();
   await file.write(0, patterned(64 * KiB, 1), at(1));
   await file.flush();
@@ -118,7 +118,7 @@ test("near the end of the space each write waits for its own success, and a fail
 });
 
 test("a change that cannot flush does not run, and keeps what it would have dropped", async (t) => {
-  const { cluster, open } = await startClient();
+  const { cluster, open } = startClient();
   const file = open();
   await file.write(0, patterned(10 * KiB, 1), at(1));
   await file.write(1 * MiB, patterned(10 * KiB, 2), at(1));
@@ -135,7 +135,7 @@ test("a change that cannot flush does not run, and keeps what it would have drop
 });
 
 test("a truncation to nothing needs no flush", async (t) => {
-  const { cluster, open } = await startClient();
+  const { cluster, open } = startClient();
   const file = open();
   await file.write(0, patterned(10 * KiB, 1), at(1));
   await file.change({ discardFrom: 0 }, () => {
@@ -149,7 +149,7 @@ test("a truncation to nothing needs no flush", async (t) => {
 });
 
 test("writes are held back while a change runs, and see its size", async (t) => {
-  const { cluster, open } = await startClient();
+  const { cluster, open } = startClient();
   const file = open();
   await file.write(0, patterned(10 * KiB, 1), at(1));
   let appended: number | Promise<number> = -1;
@@ -165,7 +165,7 @@ test("writes are held back while a change runs, and see its size", async (t) => 
 });
 
 test("a block that is nowhere makes the reader ask for the layout again, and then fail with EIO", async (t) => {
-  const { cluster, open, contents } = await startClient();
+  const { cluster, open, contents } = startClient();
   let file = open();
   await file.write(0, patterned(1 * MiB, 1), at(1));
   await file.flush();
@@ -181,7 +181,7 @@ test("a block that is nowhere makes the reader ask for the layout again, and the
 });
 
 test("an interrupted read or flush ends its wait, and nothing is lost or leaked", async (t) => {
-  const { cluster, clock, contents, open } = await startClient();
+  const { cluster, clock, contents, open } = startClient();
   const file = open();
   cluster.delay = () =>
     new Promise((resolve) => {

@@ -100,6 +100,7 @@ export class FakeCluster {
       await this.delay();
       return reply as ReplyOf<NameServerMethods, typeof method>;
     },
+    tell: () => undefined,
     session: "0000000000000001" as SessionId,
     cluster: "0000000000000002" as ClusterId,
     nowNanos: () => 0n,

@@ -46,7 +46,10 @@ async function history(seed: number, options: { steps: number; faults: boolean }
   const random = seededRandom(seed);
   // Without faults there is so little memory that writers wait for each other's flushes.
   const clientDirtyBytesMax = options.faults ? small.clientDirtyBytesMax : 64 * 1024;
-  const client = await startClient({ limits: { ...small, clientDirtyBytesMax }, caching: random.below(4) > 0 });
+  const client = startClient({
+    limits: { ...small, clientDirtyBytesMax },
+    lease: random.below(4) > 0 ? "exclusive" : "none",
+  });
   const { cluster, clock, contents, lost } = client;
   cluster.extentsPerReply = 1 + random.below(20);
   cluster.delay = () =>
@@ -70,7 +73,7 @@ async function history(seed: number, options: { steps: number; faults: boolean }
     expected,
     "the content read",
   );
-  const other = await startClient({ cluster, caching: false });
+  const other = startClient({ cluster, lease: "none" });
   cluster.delay = () => Promise.resolve();
   same(joined(await other.open().read(0, fileBytesMax)), expected, "another client's content");
   if (run.file.isDirty) throw new Mismatch("still dirty");
@@ -99,7 +102,7 @@ function injectFaults({ cluster }: Client, random: Random): void {
 }
 
 async function oneStep(run: Run): Promise<void> {
-  const { random, file, clock, contents } = run;
+  const { random, file, clock } = run;
   const choice = random.below(100);
   if (choice < 40) await write(run);
   else if (choice < 48) await append(run);
@@ -108,9 +111,14 @@ async function oneStep(run: Run): Promise<void> {
   else if (choice < 84) file.flushSoon();
   else if (choice < 90) await truncate(run);
   else if (choice < 93) await punch(run);
-  else if (choice < 95) await untilSettled(clock, contents.setCaching(random.below(3) > 0));
+  else if (choice < 95) await changeLease(run);
   else if (choice < 98) await seek(run);
   else await clock.advance(random.below(400));
+}
+
+async function changeLease({ random, clock, giveBack, gain }: Run): Promise<void> {
+  if (random.below(3) > 0) gain(random.below(2) === 0 ? "exclusive" : "shared");
+  else await untilSettled(clock, giveBack(random.below(2) === 0 ? "none" : "shared"));
 }
 
 async function write(run: Run): Promise<void> {

@@ -11,7 +11,7 @@ async function coldClient(
   options: { pages: "random" | "sequential" },
 ): Promise<Client & { file: FileContent }> {
   const cluster = new FakeCluster();
-  const writer = await startClient({ cluster });
+  const writer = startClient({ cluster });
   const file = writer.open();
   const step = options.pages === "random" ? 4 * KiB : 1 * MiB;
   const order = Array.from({ length: bytes / step }, (_, i) => i);
@@ -21,7 +21,7 @@ async function coldClient(
   await file.flush();
   await writer.contents.shutdown();
   cluster.requests.length = 0;
-  const reader = await startClient({ cluster });
+  const reader = startClient({ cluster });
   return { ...reader, file: reader.open() };
 }
 
@@ -49,7 +49,7 @@ test("random 4 KiB reads transfer 4 KiB each, and need no name server once the l
 });
 
 test("a read that is all at hand answers at once: dirty, inline, cached or a hole", async (t) => {
-  const { open } = await startClient();
+  const { open } = startClient();
   const file = open();
   await file.write(0, patterned(4 * KiB, 1), at(1));
   await file.write(1 * MiB, patterned(4 * KiB, 2), at(1));
@@ -108,7 +108,7 @@ test("concurrent reads of one piece share one fetch", async (t) => {
 });
 
 test("pieces stay as they were until they are released, whatever is written and flushed meanwhile", async (t) => {
-  const { contents, open } = await startClient();
+  const { contents, open } = startClient();
   const file = open();
   await file.write(0, patterned(64 * KiB, 1), at(1));
   const held = await file.read(0, 64 * KiB);
@@ -124,11 +124,11 @@ test("pieces stay as they were until they are released, whatever is written and 
 
 test("a small file comes with its layout: one message, no block", async (t) => {
   const cluster = new FakeCluster();
-  const writer = await startClient({ cluster });
+  const writer = startClient({ cluster });
   await writer.open().write(0, patterned(5_000, 1), at(1));
   await writer.contents.flushAll();
   cluster.requests.length = 0;
-  const { open } = await startClient({ cluster });
+  const { open } = startClient({ cluster });
   const file = open();
   t.true((await readAll(file)).equals(patterned(5_000, 1)));
   t.false(file.read(0, 5_000) instanceof Promise);
@@ -139,10 +139,10 @@ test("a small file comes with its layout: one message, no block", async (t) => {
   t.is(cluster.reads.length, 0);
 });
 
-test("while other clients write, each read asks, and sees what they wrote", async (t) => {
+test("without a lease each read asks, and sees what they wrote", async (t) => {
   const cluster = new FakeCluster();
-  const one = await startClient({ cluster, caching: false });
-  const two = await startClient({ cluster, caching: false });
+  const one = startClient({ cluster, lease: "none" });
+  const two = startClient({ cluster, lease: "none" });
   const [here, there] = [one.open(), two.open()];
   for (let i = 0; i < 5; i++) {
     const writer = i % 2 === 0 ? here : there;
@@ -159,19 +159,19 @@ test("while other clients write, each read asks, and sees what they wrote", asyn
   t.true((await readAll(here, 7_006, 1 * MiB)).equals(large));
 });
 
-test("taking caching away flushes and forgets; giving it back asks for the sizes", async (t) => {
+test("a lease that is given back is flushed and forgotten; what a new one finds is the server's", async (t) => {
   const cluster = new FakeCluster();
-  const one = await startClient({ cluster });
+  const one = startClient({ cluster });
   const file = one.open();
   await file.write(0, patterned(1_000, 1), at(1));
-  await one.contents.setCaching(false);
+  await one.giveBack();
   t.true(cluster.content().equals(patterned(1_000, 1)));
-  const two = await startClient({ cluster, caching: false });
+  const two = startClient({ cluster, lease: "none" });
   await two.open().append(patterned(500, 2), at(2));
   t.is((await readAll(file, 0, 10_000)).length, 1_500);
   await two.open().append(patterned(500, 3), at(3));
   await two.contents.shutdown();
-  await one.contents.setCaching(true);
+  one.gain("exclusive");
   t.is(file.size, 2_000);
   t.is(file.append(Buffer.from("end"), at(4)), 2_000);
   await file.flush();
@@ -179,8 +179,8 @@ test("taking caching away flushes and forgets; giving it back asks for the sizes
 });
 
 test("seek finds data and holes, written and unwritten", async (t) => {
-  for (const caching of [true, false]) {
-    const { cluster, open } = await startClient({ caching });
+  for (const lease of ["exclusive", "none"] as const) {
+    const { cluster, open } = startClient({ lease });
     const file = open();
     await file.write(1 * MiB, patterned(4 * KiB, 1), at(1));
     await file.flush();

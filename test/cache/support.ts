@@ -5,6 +5,7 @@ import { silentLog } from "../../src/base/log.ts";
 import type { ContentLimits } from "../../src/cache/content-context.ts";
 import { createContents } from "../../src/cache/contents.ts";
 import type { Contents, FileContent, ReadPieces } from "../../src/cache/types.ts";
+import type { LeaseLevel } from "../../src/protocol/leases.ts";
 import { SimulatedClock } from "../support/simulated-clock.ts";
 import { FakeCluster, ino } from "./fake-cluster.ts";
 
@@ -17,11 +18,18 @@ export interface Client {
   readonly contents: Contents;
   readonly lost: Error[];
   readonly open: (which?: Ino) => FileContent;
+  /** Gives the lease on all files back, as a recall does; resolves when they are flushed. */
+  readonly giveBack: (to?: "none" | "shared") => Promise<void>;
+  /** Has a lease on all files from now on, and their sizes with it. */
+  readonly gain: (level: "shared" | "exclusive") => void;
+  /** The kernel keeps what it reads. */
+  insists: boolean;
 }
 
-export async function startClient(
-  options: { limits?: Partial<ContentLimits>; caching?: boolean; cluster?: FakeCluster } = {},
-): Promise<Client> {
+/** Has an exclusive lease on all files, or what `lease` says. */
+export function startClient(
+  options: { limits?: Partial<ContentLimits>; lease?: LeaseLevel; cluster?: FakeCluster } = {},
+): Client {
   const cluster = options.cluster ?? new FakeCluster();
   const clock = new SimulatedClock();
   const { nameServer, reader, writer } = cluster;
@@ -36,13 +44,44 @@ export async function startClient(
     log: silentLog,
     limits: { ...limits, ...options.limits },
   });
-  await contents.setCaching(options.caching ?? true);
+  let lease = options.lease ?? "exclusive";
+  let moment = 1;
+  const files = new Map<Ino, FileContent>();
   const lost: Error[] = [];
   const open = (which: Ino = ino): FileContent => {
-    const owner = { ino: which, serverAttributes: () => undefined, lost: (error: Error) => lost.push(error) };
-    return contents.open(owner, cluster.attributes(which));
+    const owner = {
+      ino: which,
+      get mayCache() {
+        return lease !== "none";
+      },
+      get mayBuffer() {
+        return lease === "exclusive";
+      },
+      get insists() {
+        return client.insists;
+      },
+      get moment() {
+        return moment;
+      },
+      serverAttributes: () => undefined,
+      lost: (error: Error) => lost.push(error),
+    };
+    const file = contents.open(owner, cluster.attributes(which));
+    files.set(which, file);
+    return file;
   };
-  return { cluster, clock, contents, lost, open };
+  const giveBack = async (to: "none" | "shared" = "none"): Promise<void> => {
+    lease = to === "shared" && lease === "none" ? "none" : to;
+    moment++;
+    if (to === "none") for (const which of files.keys()) contents.forget(which);
+    await Promise.all(Array.from(files.keys(), (which) => contents.flushForRecall(which)));
+  };
+  const gain = (level: "shared" | "exclusive"): void => {
+    if (lease !== "exclusive") lease = level;
+    for (const [which, file] of files) file.serverSize(cluster.attributes(which).size);
+  };
+  const client: Client = { cluster, clock, contents, lost, open, giveBack, gain, insists: false };
+  return client;
 }
 
 export async function readAll(file: FileContent, offset = 0, length = file.size): Promise<Buffer> {

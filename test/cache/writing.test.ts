@@ -10,7 +10,7 @@ function extentsOf(request: unknown): Extent[] {
 }
 
 test("a 4 KiB write and its fsync make one request with one inline extent, and nothing else", async (t) => {
-  const { cluster, open } = await startClient();
+  const { cluster, open } = startClient();
   const file = open();
   t.is(file.write(0, patterned(4 * KiB, 1), at(1)), undefined);
   await file.flush();
@@ -29,7 +29,7 @@ test("a 4 KiB write and its fsync make one request with one inline extent, and n
 });
 
 test("a 4 KiB write into a large file and its fsync are one inline request too", async (t) => {
-  const { cluster, open } = await startClient();
+  const { cluster, open } = startClient();
   const file = open();
   await file.write(0, patterned(1 * MiB, 1), at(1));
   await file.flush();
@@ -41,7 +41,7 @@ test("a 4 KiB write into a large file and its fsync are one inline request too",
 });
 
 test("writing 64 MiB in order makes 16 whole blocks, most of them before the flush", async (t) => {
-  const { cluster, open } = await startClient();
+  const { cluster, open } = startClient();
   const file = open();
   const piece = patterned(1 * MiB, 3);
   for (let i = 0; i < 64; i++) {
@@ -58,7 +58,7 @@ test("writing 64 MiB in order makes 16 whole blocks, most of them before the flu
 });
 
 test("a stretch written in any order leaves as one block with one extent when it is full", async (t) => {
-  const { cluster, open } = await startClient();
+  const { cluster, open } = startClient();
   const file = open();
   for (const i of [2, 0, 3, 1]) await file.write(i * MiB, patterned(1 * MiB, i), at(i));
   await new Promise<void>((resolve) => setImmediate(resolve));
@@ -68,7 +68,7 @@ test("a stretch written in any order leaves as one block with one extent when it
 });
 
 test("16,384 random writes of 4 KiB are packed into at most 20 blocks", async (t) => {
-  const { cluster, open } = await startClient();
+  const { cluster, open } = startClient();
   const file = open();
   const random = seededRandom(11);
   const page = patterned(4 * KiB, 1);
@@ -86,7 +86,7 @@ test("16,384 random writes of 4 KiB are packed into at most 20 blocks", async (t
 });
 
 test("overlapping writes coalesce: what is overwritten before a flush is never sent", async (t) => {
-  const { cluster, contents, open } = await startClient();
+  const { cluster, contents, open } = startClient();
   const file = open();
   for (let i = 0; i < 1000; i++) await file.write(100, patterned(4 * KiB, i), at(i));
   t.true(contents.statistics.dirtyBytes < 64 * KiB);
@@ -101,7 +101,7 @@ test("overlapping writes coalesce: what is overwritten before a flush is never s
 });
 
 test("a write during the flush of the same range is not lost, and commits stay in order", async (t) => {
-  const { cluster, open } = await startClient();
+  const { cluster, open } = startClient();
   const file = open();
   const releases: (() => void)[] = [];
   cluster.delay = () => new Promise<void>((resolve) => releases.push(resolve));
@@ -134,7 +134,7 @@ test("a write during the flush of the same range is not lost, and commits stay i
 });
 
 test("a flush does not wait for what is written after it", async (t) => {
-  const { cluster, open } = await startClient();
+  const { cluster, open } = startClient();
   const file = open();
   await file.write(0, patterned(4 * KiB, 1), at(1));
   const flushed = file.flush();
@@ -146,7 +146,7 @@ test("a flush does not wait for what is written after it", async (t) => {
 });
 
 test("dirty data is flushed when it is five seconds old", async (t) => {
-  const { cluster, clock, open } = await startClient();
+  const { cluster, clock, open } = startClient();
   const file = open();
   await file.write(0, patterned(4 * KiB, 1), at(1));
   await clock.advance(limits.clientDirtyAgeMillis - 200);
@@ -157,7 +157,7 @@ test("dirty data is flushed when it is five seconds old", async (t) => {
 });
 
 test("flushSoon writes in the background, and several small files at once", async (t) => {
-  const { cluster, open } = await startClient();
+  const { cluster, open } = startClient();
   const file = open();
   await file.write(0, patterned(4 * KiB, 1), at(1));
   file.flushSoon();
@@ -167,7 +167,7 @@ test("flushSoon writes in the background, and several small files at once", asyn
 });
 
 test("the end of setuid travels with the flush, and again after it failed", async (t) => {
-  const { cluster, open } = await startClient();
+  const { cluster, open } = startClient();
   const file = open();
   await file.write(0, patterned(10, 1), { time: 1n, clearPrivileges: true });
   cluster.faults.commit = () => "ENOSPC";
@@ -181,7 +181,7 @@ test("the end of setuid travels with the flush, and again after it failed", asyn
 });
 
 test("a write that was cut off unsent takes no setuid with a later flush", async (t) => {
-  const { cluster, open } = await startClient();
+  const { cluster, open } = startClient();
   const file = open();
   await file.write(0, patterned(10, 1), { time: 1n, clearPrivileges: true });
   await file.change({ discardFrom: 0 }, () => Promise.resolve());
@@ -192,7 +192,7 @@ test("a write that was cut off unsent takes no setuid with a later flush", async
 });
 
 test("a setattr of mtime wins over earlier writes", async (t) => {
-  const { cluster, open } = await startClient();
+  const { cluster, open } = startClient();
   const file = open();
   await file.write(0, patterned(10, 1), at(5));
   await file.change({ keepDirty: true }, () => {
@@ -206,7 +206,7 @@ test("a setattr of mtime wins over earlier writes", async (t) => {
 });
 
 test("blocks under an old epoch are written again elsewhere", async (t) => {
-  const { cluster, open } = await startClient();
+  const { cluster, open } = startClient();
   const file = open();
   let moved = false;
   cluster.faults.commit = () => {

@@ -21,7 +21,7 @@ test("calls that wait while the server is away are sent when it is back", async 
   await asked;
   await changed;
   t.is(server.done.length, 1);
-  t.deepEqual(told.at(-1), { caching: true, resumed: true });
+  t.deepEqual(told.at(-1), { resumed: true });
   await client.close();
 });
 

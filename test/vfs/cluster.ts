@@ -94,12 +94,13 @@ async function startNode(t: ExecutionContext, surroundings: Surroundings, random
 async function mount(t: ExecutionContext, surroundings: Surroundings, clientName: string): Promise<Client> {
   const { random } = surroundings;
   const vfs = createVfs({ clock, log });
-  const nameServer = await connectNameServer({
+  const connected = await connectNameServer({
     addresses: [address],
     connect: (to, how) =>
       connectPeer(surroundings, { ...how, address: to, ownTable: clientMethods, remoteTable: nameServerMethods }),
     ...{ clock, random, log, clientName, events: vfs.events },
   });
+  const nameServer = vfs.leased(connected);
   const nodes = new NodePool({
     connect: (to, how) =>
       connectPeer(surroundings, { ...how, address: to, ownTable: {}, remoteTable: storageNodeMethods }),

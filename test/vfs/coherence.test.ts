@@ -1,12 +1,10 @@
-/** The rule for caching: what costs a message, what the kernel may believe, and what happens when the rule changes. */
+/** The rule for caching: what costs a message, what the kernel may believe, and what happens when leases are recalled. */
 import test from "ava";
 import { rootIno } from "../../src/base/ids.ts";
 import { limits } from "../../src/base/limits.ts";
 import { createFile, fakeMount, from, lookup, ManualClock, name, turns, writing } from "./mount.ts";
 
-const context = {} as never;
-
-test("while caching, names, absent names, attributes and opens cost one message at most", async (t) => {
+test("under leases, names, absent names, attributes and opens cost one message at most", async (t) => {
   const { operations, server } = await fakeMount();
   await createFile(operations, "file");
   server.takeMethods();
@@ -37,38 +35,40 @@ test("answers from memory are no promises", async (t) => {
   t.is(operations.release(from(), ino, opened.handle, undefined), undefined);
 });
 
-test("a second session: the kernel forgets names, then inodes, and new answers are valid for no time", async (t) => {
-  const { operations, vfs, notifier, contents } = await fakeMount();
+test("leases given back: the kernel forgets names, then inodes, and new answers are valid for no time", async (t) => {
+  const { operations, vfs, notifier, server } = await fakeMount();
   const { entry } = await createFile(operations, "file");
   const folder = await operations.mkdir(from(), rootIno, name("folder"), { mode: 0o755, umask: 0 });
   t.is(entry.entryValidMillis, limits.kernelValidityMillis);
-  const switched = vfs.events.handlers.setCaching({ allowed: false }, context);
+  t.is(vfs.statistics.leases, 3);
+  server.leases.grants = false;
+  const recalled = server.leases.recallAll();
   // At once, before anything was awaited.
-  t.false(vfs.statistics.caching);
+  t.is(vfs.statistics.leases, 0);
   t.is(vfs.statistics.dentries, 0);
-  await switched;
-  t.false(contents.caching);
+  await recalled;
   const [file, directory] = [String(entry.attributes.ino), String(folder.attributes.ino)];
-  t.is(notifier.sent[0], "all entries");
-  const barriers = notifier.sent.slice(1, 3);
-  t.true(barriers.every((line) => line.startsWith("entry ")));
-  t.true(barriers.some((line) => line.startsWith(`entry ${directory} `)));
-  t.true(notifier.sent.slice(3).includes(`data ${file} 0 0`));
-  t.true(notifier.sent.slice(3).includes(`attributes ${directory}`));
+  const first = (line: string): number => notifier.sent.findIndex((sent) => sent.startsWith(line));
+  t.true(first("all entries") >= 0);
+  // Names first, then a barrier behind the answers that are being digested, then what is known of the inode.
+  t.true(first("all entries") < first(`entry ${directory} `));
+  t.true(first(`entry ${directory} `) < first(`attributes ${directory}`));
+  t.true(first(`data ${file} 0 0`) >= 0);
   const again = await lookup(operations, "file");
   t.is(again.entryValidMillis, 0);
   t.is(again.attributesValidMillis, 0);
 });
 
-test("an answer that was asked for before the switch is valid for no time after it", async (t) => {
+test("an answer that was asked for before a recall is valid for no time after it", async (t) => {
   const { operations, vfs, server } = await fakeMount();
   await createFile(operations, "file");
   const other = server.put({ ino: 50 as never });
   server.entries.get(rootIno)?.set(name("other"), other.ino);
   const release = server.hold("lookup");
   const waiting = operations.lookup(from(), rootIno, name("other"));
-  await vfs.events.handlers.setCaching({ allowed: false }, context);
-  await vfs.events.handlers.setCaching({ allowed: true }, context);
+  await turns();
+  await server.leases.recall(rootIno);
+  await operations.getattr(from(), rootIno, undefined);
   release();
   const found = await waiting;
   t.is(found.entryValidMillis, 0);
@@ -79,8 +79,24 @@ test("an answer that was asked for before the switch is valid for no time after 
   t.deepEqual(server.takeMethods(), ["lookup", "readdir"]);
 });
 
-test("while not caching every getattr and open asks, and files bypass the page cache", async (t) => {
-  const { operations, server } = await fakeMount({ caching: false });
+test("an answer that a recall of its own inode overtook is used once", async (t) => {
+  const { operations, server } = await fakeMount();
+  const { entry } = await createFile(operations, "file");
+  const ino = entry.attributes.ino;
+  await server.leases.recall(ino);
+  const release = server.hold("getattr");
+  const waiting = operations.getattr(from(), ino, undefined);
+  await turns();
+  await server.leases.recall(ino);
+  release();
+  t.is((await waiting).attributesValidMillis, 0);
+  server.takeMethods();
+  t.is((await operations.getattr(from(), ino, undefined)).attributesValidMillis, limits.kernelValidityMillis);
+  t.deepEqual(server.takeMethods(), ["getattr"]);
+});
+
+test("without leases every getattr and open asks, and files bypass the page cache", async (t) => {
+  const { operations, server } = await fakeMount({ grants: false });
   const { entry, opened } = await createFile(operations, "file");
   t.true(opened.directIo);
   server.takeMethods();
@@ -93,12 +109,13 @@ test("while not caching every getattr and open asks, and files bypass the page c
   t.falsy(directory.cacheDirectory);
 });
 
-test("pages that get into the kernel while not caching are dropped behind the answer", async (t) => {
-  const { operations, vfs, notifier } = await fakeMount();
+test("pages that get into the kernel without a lease are dropped behind the answer", async (t) => {
+  const { operations, notifier, server } = await fakeMount();
   const { entry, opened } = await createFile(operations, "file");
   const ino = entry.attributes.ino;
   await operations.write(from(), ino, opened.handle, 0, Buffer.from("content"), writing);
-  await vfs.events.handlers.setCaching({ allowed: false }, context);
+  server.leases.grants = false;
+  await server.leases.recall(ino);
   notifier.sent.length = 0;
   const read = await operations.read(from(), ino, opened.handle, 0, 4096, 0);
   t.deepEqual(notifier.sent, []);
@@ -106,32 +123,52 @@ test("pages that get into the kernel while not caching are dropped behind the an
   t.deepEqual(notifier.sent, [`data ${String(ino)} 0 4096`]);
 });
 
-test("pages from the time before a switch are not kept by the next open", async (t) => {
-  const { operations, vfs } = await fakeMount();
+test("pages from the time before a recall are not kept by the next open", async (t) => {
+  const { operations, server } = await fakeMount();
   const { entry } = await createFile(operations, "file");
   const ino = entry.attributes.ino;
   t.true((await operations.open(from(), ino, 0, false)).keepCache);
-  await vfs.events.handlers.setCaching({ allowed: false }, context);
-  await vfs.events.handlers.setCaching({ allowed: true }, context);
+  await server.leases.recall(ino);
   t.false((await operations.open(from(), ino, 0, false)).keepCache);
   t.true((await operations.open(from(), ino, 0, false)).keepCache);
 });
 
-test("without INC_EPOCH names are valid for a second, and a second session waits for that", async (t) => {
-  const clock = new ManualClock();
-  const { operations, vfs, notifier } = await fakeMount({ clock });
-  notifier.canInvalidateAllEntries = false;
+test("a recall of names or of one to shared keeps pages and attributes that it does not name", async (t) => {
+  const { operations, server, notifier } = await fakeMount();
   const { entry } = await createFile(operations, "file");
-  t.is(entry.entryValidMillis, 1000);
+  const ino = entry.attributes.ino;
+  await operations.open(from(), ino, 0, false);
+  server.takeMethods();
+  await server.leases.recall(ino, "shared");
+  await server.leases.recall(rootIno, "shared", [{ kind: "entry", name: name("other") }]);
+  t.deepEqual(
+    notifier.sent.filter((line) => line.includes(` ${String(ino)}`)),
+    [],
+  );
+  await operations.getattr(from(), ino, undefined);
+  t.true((await operations.open(from(), ino, 0, false)).keepCache);
+  await lookup(operations, "file");
+  t.deepEqual(server.takeMethods(), []);
+});
+
+test("without INC_EPOCH names are valid for a second, and a recall of all waits for that", async (t) => {
+  const clock = new ManualClock();
+  const { operations, notifier, server } = await fakeMount({ clock });
+  notifier.canInvalidateAllEntries = false;
+  await operations.start(notifier);
+  const { entry } = await createFile(operations, "file");
+  t.is(entry.entryValidMillis, limits.kernelNameValidityMillis);
   t.is(entry.attributesValidMillis, limits.kernelValidityMillis);
   let done = false;
-  const switched = Promise.resolve(vfs.events.handlers.setCaching({ allowed: false }, context)).then(() => {
+  const recalled = server.leases.recall(rootIno).then(() => {
     done = true;
   });
   await turns();
+  clock.advance(limits.kernelNameValidityMillis - 1);
+  await turns();
   t.false(done);
-  clock.advance(1000);
-  await switched;
+  clock.advance(1);
+  await recalled;
   t.false(notifier.sent.includes("all entries"));
 });
 

@@ -45,16 +45,18 @@ export class FakeContent implements FileContent {
     this.dirtyTime = options.time;
     this.clearPrivileges ||= options.clearPrivileges;
     this.log.push("write");
+    if (!this.owner.mayBuffer) return this.flush();
     return this.gate;
   }
-  append(content: Buffer, options: { time: Nanos; clearPrivileges: boolean }): number {
+  append(content: Buffer, options: { time: Nanos; clearPrivileges: boolean }): number | Promise<number> {
     const at = this.size;
-    void this.write(at, content, options);
+    const written = this.write(at, content, options);
     this.log.push("append");
-    return at;
+    return written === undefined || this.owner.mayBuffer ? at : written.then(() => at);
   }
   flush(): Promise<void> {
     this.log.push("flush");
+    const since = this.owner.moment;
     if (this.error !== undefined) {
       const error = this.error;
       this.error = undefined;
@@ -72,7 +74,7 @@ export class FakeContent implements FileContent {
     this.isDirty = false;
     this.dirtyTime = undefined;
     this.clearPrivileges = false;
-    if (!this.discarded) this.owner.serverAttributes(this.server.get(this.owner.ino));
+    if (!this.discarded) this.owner.serverAttributes(this.server.get(this.owner.ino), since);
     return Promise.resolve();
   }
   flushSoon(): void {
@@ -101,6 +103,12 @@ export class FakeContent implements FileContent {
     if (size < this.size) this.bytes = this.bytes.subarray(0, size);
     else this.bytes = Buffer.concat([this.bytes, Buffer.alloc(size - this.size)]);
   }
+  lose(why: string): void {
+    if (!this.isDirty) return;
+    this.isDirty = false;
+    this.dirtyTime = undefined;
+    this.owner.lost(new Error(why));
+  }
   discard(): void {
     this.discarded = true;
     this.isDirty = false;
@@ -111,7 +119,10 @@ export class FakeContent implements FileContent {
 export class FakeContents implements Contents {
   readonly files = new Map<Ino, FakeContent>();
   readonly log: string[] = [];
-  caching = true;
+  /** Files whose flushes a change holds back. */
+  readonly heldBack = new Set<Ino>();
+  /** A flush for a recall waits for it. */
+  recallGate: Promise<void> | undefined;
   readonly statistics = { dirtyBytes: 0, cleanBytes: 0, pooledBytes: 0 };
   private readonly server: FakeNameServer;
 
@@ -131,17 +142,24 @@ export class FakeContents implements Contents {
     this.log.push("flushAll");
     await Promise.all([...this.files.values()].map((file) => file.flush()));
   }
-  async setCaching(allowed: boolean): Promise<void> {
-    this.caching = allowed;
-    this.log.push(`setCaching ${String(allowed)}`);
-    if (!allowed) await this.flushAll();
+  async flushForRecall(ino: Ino): Promise<void> {
+    this.log.push(`flushForRecall ${String(ino)}`);
+    await this.recallGate;
+    const file = this.files.get(ino);
+    if (file?.isDirty === true) await file.flush();
+  }
+  isHeld(ino: Ino): boolean {
+    return this.heldBack.has(ino);
+  }
+  forget(ino: Ino): void {
+    this.log.push(`forget ${String(ino)}`);
+  }
+  lose(ino: Ino): void {
+    this.log.push(`lose ${String(ino)}`);
+    this.files.get(ino)?.lose("lease lost");
   }
   sessionLost(): void {
-    for (const file of this.files.values()) {
-      if (!file.isDirty) continue;
-      file.isDirty = false;
-      file.owner.lost(new Error("session lost"));
-    }
+    for (const file of this.files.values()) file.lose("session lost");
   }
   shutdown(): Promise<void> {
     this.log.push("shutdown");

@@ -1,12 +1,14 @@
 /**
  * A name server for unit tests: names and attributes in maps, no permissions, no content. Every call is recorded; a
- * test may hold answers back or make them fail.
+ * test may hold answers back or make them fail. It grants leases (fake-leases.ts) when it executes a call, so before an
+ * answer that is held back.
  */
 import { fileType, isDirectory, type Attributes } from "../../src/base/attributes.ts";
 import { FsError, type ErrnoName } from "../../src/base/errno.ts";
 import { rootIno, toIno, type Ino } from "../../src/base/ids.ts";
 import type { Name } from "../../src/base/name.ts";
 import type { NameServer } from "../../src/remote/types.ts";
+import { FakeLeases } from "./fake-leases.ts";
 
 export interface Call {
   readonly method: string;
@@ -24,6 +26,7 @@ export class FakeNameServer {
   now = 1_000_000n;
   bytesFree = 1e9;
   closed = false;
+  readonly leases = new FakeLeases();
   private last: number = rootIno;
   private readonly scripts = new Map<string, Script>();
   private readonly gates = new Map<string, Promise<void>>();
@@ -40,6 +43,9 @@ export class FakeNameServer {
     return {
       ask: call,
       change: call,
+      tell: (news: Parameters<NameServer["tell"]>[0]) => {
+        this.leases.told(news);
+      },
       nowNanos: () => this.now,
       bytesFree: this.bytesFree,
       close: () => {
@@ -128,7 +134,7 @@ export class FakeNameServer {
     let result: unknown;
     let error: Error | undefined;
     try {
-      result = await script(request);
+      result = this.leases.grantWith(method, request, await script(request as Call["request"]));
     } catch (thrown) {
       error = thrown as Error;
     }

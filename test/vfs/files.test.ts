@@ -74,7 +74,7 @@ test("O_TRUNC drops unsent data, and asks for privileges to be dropped when the 
 });
 
 test("O_TRUNC cuts a file that is opened to read, and asks for permission to write", async (t) => {
-  const { operations, server } = await fakeMount({ caching: false });
+  const { operations, server } = await fakeMount({ grants: false });
   const { entry, opened } = await createFile(operations, "file");
   const ino = entry.attributes.ino;
   await operations.write(from(), ino, opened.handle, 0, Buffer.from("content"), writing);
@@ -85,7 +85,7 @@ test("O_TRUNC cuts a file that is opened to read, and asks for permission to wri
 });
 
 test("opening fails with ESTALE when the server no longer has the inode, and counts no use", async (t) => {
-  const { operations, server, vfs } = await fakeMount({ caching: false });
+  const { operations, server, vfs } = await fakeMount({ grants: false });
   const { entry, opened } = await createFile(operations, "file");
   await operations.release(from(), entry.attributes.ino, opened.handle, undefined);
   server.fail("open", "ENOENT");

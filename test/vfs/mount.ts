@@ -12,21 +12,27 @@ import { FakeNameServer } from "./fake-name-server.ts";
 export class RecordingNotifier implements Notifier {
   readonly sent: string[] = [];
   canInvalidateAllEntries = true;
-  invalidateAttributes(ino: Ino): Promise<void> {
+  /** Whether the kernel had what this line is about. */
+  knows: (line: string) => boolean = () => true;
+  /** Comes before the answer, where a test wants it late or failing. */
+  gate: (line: string) => Promise<void> | undefined = () => undefined;
+  invalidateAttributes(ino: Ino): Promise<boolean> {
     return this.record(`attributes ${String(ino)}`);
   }
-  invalidateData(ino: Ino, offset: number, length: number): Promise<void> {
+  invalidateData(ino: Ino, offset: number, length: number): Promise<boolean> {
     return this.record(`data ${String(ino)} ${String(offset)} ${String(length)}`);
   }
-  invalidateEntry(parent: Ino, name: Name): Promise<void> {
+  invalidateEntry(parent: Ino, name: Name): Promise<boolean> {
     return this.record(`entry ${String(parent)} ${name}`);
   }
-  invalidateAllEntries(): Promise<void> {
+  invalidateAllEntries(): Promise<boolean> {
     return this.record("all entries");
   }
-  private record(line: string): Promise<void> {
+  private async record(line: string): Promise<boolean> {
     this.sent.push(line);
-    return Promise.resolve();
+    const gate = this.gate(line);
+    if (gate !== undefined) await gate;
+    return this.knows(line);
   }
 }
 
@@ -38,12 +44,23 @@ export interface FakeMount {
   readonly notifier: RecordingNotifier;
 }
 
-export async function fakeMount(options: Partial<VfsOptions> & { caching?: boolean } = {}): Promise<FakeMount> {
+/** A session that nothing ends. */
+const longMillis = 1e9;
+
+/** `grants` false: the name server grants no lease. `trusted`: until when the session lives for certain. */
+export async function fakeMount(
+  options: Partial<VfsOptions> & { grants?: boolean; trusted?: number } = {},
+): Promise<FakeMount> {
   const server = new FakeNameServer();
+  server.leases.grants = options.grants ?? true;
   const contents = new FakeContents(server);
   const vfs = createVfs({ clock: options.clock ?? systemClock, log: silentLog, ...options });
-  await vfs.events.onSession({ caching: options.caching ?? true, resumed: false });
-  const operations = vfs.attach({ nameServer: server.asNameServer, contents });
+  server.leases.deliver = (recalls) => {
+    void vfs.events.handlers.recallLeases({ recalls: [...recalls] }, {} as never);
+  };
+  vfs.events.onTrusted(options.trusted ?? longMillis);
+  await vfs.events.onSession({ resumed: false });
+  const operations = vfs.attach({ nameServer: vfs.leased(server.asNameServer), contents });
   const notifier = new RecordingNotifier();
   await operations.start(notifier);
   return { server, contents, vfs, operations, notifier };

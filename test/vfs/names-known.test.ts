@@ -4,7 +4,6 @@ import { rootIno, toIno, type Ino } from "../../src/base/ids.ts";
 import type { FakeNameServer } from "./fake-name-server.ts";
 import { createFile, fakeMount, from, lookup, name, turns } from "./mount.ts";
 
-const context = {} as never;
 const mode = { mode: 0o755, umask: 0 };
 
 /** Files that were there before. */
@@ -67,33 +66,106 @@ test("after a whole listing absent names cost nothing, and after half of one the
   }
 });
 
-test("with two sessions nothing is answered from a complete directory", async (t) => {
-  const { operations, server, vfs } = await fakeMount();
+test("after a recall nothing is answered from a complete directory, and without a lease none becomes complete", async (t) => {
+  const { operations, server } = await fakeMount();
   const { ino } = (await operations.mkdir(from(), rootIno, name("folder"), mode)).attributes;
-  await vfs.events.handlers.setCaching({ allowed: false }, context);
+  server.leases.grants = false;
+  await server.leases.recallAll();
   const theirs = server.put({ ino: toIno(500) });
   server.entries.get(ino)?.set(name("theirs"), theirs.ino);
   t.is((await lookup(operations, "theirs", ino)).attributes.ino, theirs.ino);
-  // Made now, it is not known to stay empty, nor when caching is allowed again.
+  // Made now, it is not known to stay empty, nor when there are leases again.
   const other = (await operations.mkdir(from(), rootIno, name("other"), mode)).attributes.ino;
-  await vfs.events.handlers.setCaching({ allowed: true }, context);
+  server.leases.grants = true;
   server.takeMethods();
   await operations.lookup(from(), other, name("x"));
   await operations.lookup(from(), ino, name("x"));
   t.deepEqual(server.takeMethods(), ["lookup", "lookup"]);
 });
 
-test("a directory made while caching was switched off is not taken for complete", async (t) => {
-  const { operations, server, vfs } = await fakeMount();
+test("a directory whose lease was recalled while it was made is not taken for complete", async (t) => {
+  const { operations, server } = await fakeMount();
   const release = server.hold("mkdir");
   const making = operations.mkdir(from(), rootIno, name("folder"), mode);
-  await vfs.events.handlers.setCaching({ allowed: false }, context);
-  await vfs.events.handlers.setCaching({ allowed: true }, context);
+  await turns();
+  const made = server.entries.get(rootIno)?.get(name("folder"));
+  if (made === undefined) throw new Error("not made");
+  await server.leases.recall(made);
   release();
   const { ino } = (await making).attributes;
   server.takeMethods();
   await operations.lookup(from(), ino, name("x"));
   t.deepEqual(server.takeMethods(), ["lookup"]);
+});
+
+test("a recall of one name leaves the other names known, and the directory not complete", async (t) => {
+  const { operations, server, notifier } = await fakeMount();
+  const { ino } = (await operations.mkdir(from(), rootIno, name("folder"), mode)).attributes;
+  await createFile(operations, "one", { parent: ino });
+  await createFile(operations, "two", { parent: ino });
+  server.takeMethods();
+  t.true("absent" in (await operations.lookup(from(), ino, name("absent"))));
+  const scopes = [{ kind: "entry", name: name("one") }] as const;
+  await server.leases.recall(ino, "shared", scopes);
+  await lookup(operations, "two", ino);
+  t.deepEqual(server.takeMethods(), []);
+  await lookup(operations, "one", ino);
+  t.deepEqual(server.takeMethods(), ["lookup"]);
+  await operations.lookup(from(), ino, name("absent"));
+  t.deepEqual(server.takeMethods()[0], "lookup");
+  t.true(notifier.sent.includes(`entry ${String(ino)} one`));
+  t.false(notifier.sent.includes("all entries"), "a file's name is dropped alone");
+});
+
+test("a lookup that a recall of its name overtook is used once and not remembered", async (t) => {
+  const { operations, server } = await fakeMount();
+  fill(server, 1);
+  await operations.getattr(from(), rootIno, undefined);
+  const release = server.hold("lookup");
+  const waiting = operations.lookup(from(), rootIno, name("old0"));
+  await turns();
+  await server.leases.recall(rootIno, "shared", [{ kind: "entry", name: name("old0") }]);
+  release();
+  t.is((await waiting).entryValidMillis, 0);
+  server.takeMethods();
+  await lookup(operations, "old0");
+  t.is(server.takeMethods()[0], "lookup");
+});
+
+test("what an unlink or a rename tells, overtaken by a recall, is not remembered", async (t) => {
+  const cases = [
+    { method: "unlink", changed: ["a"] },
+    { method: "rename", changed: ["a", "b"] },
+  ] as const;
+  for (const { method, changed } of cases) {
+    const { operations, server } = await fakeMount();
+    for (const text of changed) await createFile(operations, text);
+    const release = server.hold(method);
+    const running =
+      method === "unlink"
+        ? operations.unlink(from(), rootIno, name("a"))
+        : operations.rename(from(), rootIno, name("a"), rootIno, name("b"), 0);
+    await turns();
+    await server.leases.recall(rootIno, "shared", [{ kind: "entry", name: name("else") }]);
+    release();
+    await running;
+    server.takeMethods();
+    await Promise.all(changed.map(async (text) => operations.lookup(from(), rootIno, name(text))));
+    t.is(server.count("lookup"), changed.length, method);
+  }
+});
+
+test("what a create tells, overtaken by a recall, is valid for no time and not remembered", async (t) => {
+  const { operations, server } = await fakeMount();
+  const release = server.hold("create");
+  const creating = createFile(operations, "new");
+  await turns();
+  await server.leases.recall(rootIno, "shared", [{ kind: "entry", name: name("new") }]);
+  release();
+  t.is((await creating).entry.entryValidMillis, 0);
+  server.takeMethods();
+  await lookup(operations, "new");
+  t.is(server.takeMethods()[0], "lookup");
 });
 
 test("the second name that has to be asked for has the directory listed, and the rest costs nothing", async (t) => {
@@ -192,17 +264,22 @@ test("attributes of a listing that are older than a change here are not believed
   t.is((await lookup(operations, "old0")).attributes.mode & 0o777, 0o600);
 });
 
-test("what was foreseen is forgotten with a second session", async (t) => {
+test("what was foreseen is not believed after a recall of its inode, and goes with a lost session", async (t) => {
   const { operations, server, vfs } = await fakeMount();
   fill(server, 10);
   for (const text of ["old0", "old1"]) await lookup(operations, text);
   await turns(200);
   t.is(vfs.statistics.inodes, 1 + 10);
-  await vfs.events.handlers.setCaching({ allowed: false }, context);
-  t.is(vfs.statistics.inodes, 1 + 2);
-  await Promise.all([lookup(operations, "old2"), lookup(operations, "old3"), lookup(operations, "old4")]);
+  await server.leases.recall(toIno(1_002));
   server.takeMethods();
+  await lookup(operations, "old3");
+  t.deepEqual(server.takeMethods(), []);
   await lookup(operations, "old2");
+  t.deepEqual(server.takeMethods(), ["lookup"]);
+  await vfs.events.onSession({ resumed: false });
+  t.is(vfs.statistics.inodes, 1 + 4);
+  server.takeMethods();
+  await lookup(operations, "old5");
   t.deepEqual(server.takeMethods(), ["lookup"]);
 });
 

@@ -12,7 +12,7 @@ interface Folders extends FakeMount {
 
 /** Two directories, each in the other's sight, while there is another session. */
 async function folders(): Promise<Folders> {
-  const mount = await fakeMount({ caching: false });
+  const mount = await fakeMount({ grants: false });
   const [one, other] = await Promise.all([makeFolder(mount.operations, "one"), makeFolder(mount.operations, "other")]);
   return { ...mount, one, other };
 }

@@ -183,7 +183,7 @@ test("exchange swaps both names, and asks for the attributes that it was not tol
 });
 
 test("inodes removed elsewhere: those in use here are named, and released after the last close", async (t) => {
-  const mount = await fakeMount({ caching: false });
+  const mount = await fakeMount({ grants: false });
   const { operations, vfs } = mount;
   const used = await createFile(operations, "used");
   const unused = await createFile(operations, "unused");

@@ -1,5 +1,6 @@
 /** A session that was lost, and access times: what happens without anybody asking. */
 import test from "ava";
+import { FsError } from "../../src/base/errno.ts";
 import { rootIno } from "../../src/base/ids.ts";
 import { limits } from "../../src/base/limits.ts";
 import { createFile, fakeMount, from, lookup, ManualClock, name, turns, writing } from "./mount.ts";
@@ -15,7 +16,7 @@ test("after a lost session, handles with unsent data, locks or removed files ans
   const range = { kind: "posix", type: "write", start: 0n, end: 9n, owner: 5n, pid: 1 } as const;
   await operations.setlk(from(), locked.entry.attributes.ino, locked.opened.handle, range, false);
   await operations.unlink(from(), rootIno, name("gone"));
-  await vfs.events.onSession({ caching: true, resumed: false });
+  await vfs.events.onSession({ resumed: false });
   await turns();
   for (const { entry, opened } of [dirty, locked, gone]) {
     t.throws(() => operations.read(from(), entry.attributes.ino, opened.handle, 0, 1, 0), { message: /^EIO/ });
@@ -31,24 +32,20 @@ test("after a lost session, handles with unsent data, locks or removed files ans
 test("after a lost session nothing from before is believed", async (t) => {
   const { operations, vfs, server } = await fakeMount();
   await createFile(operations, "file");
-  await vfs.events.onSession({ caching: true, resumed: false });
+  await vfs.events.onSession({ resumed: false });
   await turns();
   server.takeMethods();
   await lookup(operations, "file");
   t.deepEqual(server.takeMethods(), ["lookup"]);
 });
 
-test("a resumed session changes nothing, unless the rule for caching changed", async (t) => {
-  const { operations, vfs, server, contents } = await fakeMount();
+test("a resumed session changes nothing", async (t) => {
+  const { operations, vfs, server } = await fakeMount();
   await createFile(operations, "file");
   server.takeMethods();
-  await vfs.events.onSession({ caching: true, resumed: true });
+  await vfs.events.onSession({ resumed: true });
   await lookup(operations, "file");
   t.deepEqual(server.takeMethods(), []);
-  await vfs.events.onSession({ caching: false, resumed: true });
-  await turns();
-  t.false(contents.caching);
-  t.is((await lookup(operations, "file")).entryValidMillis, 0);
 });
 
 test("a lock that went to somebody else fails the handle that had it", async (t) => {
@@ -63,9 +60,75 @@ test("a lock that went to somebody else fails the handle that had it", async (t)
   t.notThrows(() => operations.read(from(), ino, other.handle, 0, 1, 0));
 });
 
-test("a session that began with others around writes through from the start", async (t) => {
-  const { contents } = await fakeMount({ caching: false });
-  t.is(contents.log[0], "setCaching false");
+test("when the session may be over nothing is believed and pages are dropped, until there is an answer", async (t) => {
+  const clock = new ManualClock();
+  const trusted = 30_000;
+  const { operations, vfs, server, notifier } = await fakeMount({ clock, trusted });
+  const { entry, opened } = await createFile(operations, "file");
+  const ino = entry.attributes.ino;
+  t.is(entry.attributesValidMillis, limits.kernelValidityMillis);
+  clock.advance(trusted - limits.trustMarginMillis - 1_000);
+  // What the kernel is told now has run out before the session may be over.
+  t.is((await lookup(operations, "file")).attributesValidMillis, 1_000);
+  server.takeMethods();
+  notifier.sent.length = 0;
+  clock.advance(1_000);
+  await turns();
+  t.deepEqual(notifier.sent, [`data ${String(ino)} 0 0`]);
+  const written = operations.write(from(), ino, opened.handle, 0, Buffer.from("x"), writing);
+  t.true(written instanceof Promise, "nothing is buffered");
+  await written;
+  t.is((await operations.getattr(from(), ino, undefined)).attributesValidMillis, 0);
+  t.deepEqual(server.takeMethods(), ["getattr"]);
+  vfs.events.onTrusted(clock.monotonicMillis() + trusted);
+  await operations.getattr(from(), ino, undefined);
+  server.takeMethods();
+  t.is((await operations.getattr(from(), ino, undefined)).attributesValidMillis, limits.kernelValidityMillis);
+  t.deepEqual(server.takeMethods(), []);
+  t.true((await operations.open(from(), ino, 0, false)).keepCache !== true, "the pages went");
+});
+
+test("after a restart of the server, what was reclaimed is still believed", async (t) => {
+  const { operations, vfs, server, notifier } = await fakeMount();
+  const { entry } = await createFile(operations, "file");
+  const held = vfs.events.heldLeases();
+  t.deepEqual(
+    held.map(({ ino, level }) => [ino, level]),
+    [
+      [rootIno, "shared"],
+      [entry.attributes.ino, "exclusive"],
+    ],
+  );
+  vfs.events.onLeasesReclaimed(held.map((one, number) => ({ ...one, number })));
+  await vfs.events.onSession({ resumed: true });
+  await turns();
+  server.takeMethods();
+  await lookup(operations, "file");
+  t.deepEqual(server.takeMethods(), []);
+  t.deepEqual(notifier.sent, []);
+});
+
+test("a lease lost with a restart of the server takes unsent data with it: close and fsync say EIO", async (t) => {
+  const { operations, vfs, server, notifier, contents } = await fakeMount();
+  const { entry, opened } = await createFile(operations, "file");
+  const fine = await createFile(operations, "fine");
+  const ino = entry.attributes.ino;
+  for (const { entry: made, opened: file } of [{ entry, opened }, fine]) {
+    await operations.write(from(), made.attributes.ino, file.handle, 0, Buffer.from("unsent"), writing);
+  }
+  const content = contents.files.get(ino);
+  if (content !== undefined) content.error = new FsError("EIO", "lost");
+  const kept = vfs.events.heldLeases().filter((one) => one.ino !== ino);
+  vfs.events.onLeasesReclaimed(kept.map((one, number) => ({ ...one, number })));
+  await vfs.events.onSession({ resumed: true });
+  await turns();
+  t.true(notifier.sent.includes(`data ${String(ino)} 0 0`));
+  t.true(contents.files.get(fine.entry.attributes.ino)?.isDirty);
+  await t.throwsAsync(async () => operations.flush(from(), ino, opened.handle, 9n), { message: /^EIO/ });
+  await operations.flush(from(), ino, opened.handle, 9n);
+  server.takeMethods();
+  await lookup(operations, "file");
+  t.is(server.takeMethods()[0], "lookup");
 });
 
 test("a read updates atime by the relatime rule, at once here and later at the server", async (t) => {

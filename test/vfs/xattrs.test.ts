@@ -23,8 +23,8 @@ test("a name that no inode can have is refused by itself, also where there are n
   t.throws(() => operations.getxattr(from(), ino, name("user.")), { message: /^EINVAL/ });
 });
 
-test("while not caching it is asked", async (t) => {
-  const { operations, server } = await fakeMount({ caching: false });
+test("without a lease it is asked", async (t) => {
+  const { operations, server } = await fakeMount({ grants: false });
   const { entry } = await createFile(operations, "file");
   server.takeMethods();
   t.is(await operations.getxattr(from(), entry.attributes.ino, capability), undefined);

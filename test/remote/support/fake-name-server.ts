@@ -6,6 +6,7 @@ import { FsError } from "../../../src/base/errno.ts";
 import type { ClusterId, SessionId } from "../../../src/base/ids.ts";
 import { silentLog } from "../../../src/base/log.ts";
 import { seededRandom } from "../../../src/base/random.ts";
+import type { HeldLease, LeaseGrant } from "../../../src/protocol/leases.ts";
 import type { NameServerMethods } from "../../../src/protocol/name-server.ts";
 import type { ClusterMap, Lock, OperationToken } from "../../../src/protocol/types.ts";
 import type { HandlerContext } from "../../../src/rpc/types.ts";
@@ -28,7 +29,8 @@ export class FakeNameServer {
   readonly peers: FakePeer<NameServerMethods>[] = [];
   map: ClusterMap = { version: 1, replicas: 2, nodes: [], groups: [] };
   cluster = "c0c0c0c0c0c0c0c0" as ClusterId;
-  caching = true;
+  /** Whether a resumed session finds its leases as it left them. */
+  leasesKept = true;
   bytesFree = 1_000_000;
   /** Connecting fails with this while it is set. */
   refusal: Error | undefined;
@@ -36,6 +38,8 @@ export class FakeNameServer {
   intercept: (call: FakeCall, peer: FakePeer<NameServerMethods>) => unknown = () => undefined;
   connects = 0;
   mapChanged: ((map: ClusterMap) => void) | undefined;
+  /** What a session gets of the leases that it reclaims. */
+  regrant: (held: readonly HeldLease[]) => LeaseGrant[] = (held) => held.map((one, at) => ({ ...one, number: at + 1 }));
   readonly #ids = seededRandom(7);
 
   constructor(clock: SimulatedClock) {
@@ -100,7 +104,7 @@ export class FakeNameServer {
       cluster: this.cluster,
       ttlMillis: 30_000,
       serverNanos: this.clock.wallNanos(),
-      caching: this.caching,
+      leasesKept: this.leasesKept,
       map: this.map,
     };
   }
@@ -113,6 +117,8 @@ export class FakeNameServer {
         return { serverNanos: this.clock.wallNanos(), mapVersion: this.map.version, bytesFree: this.bytesFree };
       case "clusterMap":
         return { map: this.map };
+      case "reclaimLeases":
+        return { leases: this.regrant((request as { held: HeldLease[] }).held) };
       case "setLock":
         this.locks.push(request as { ino: number; lock: Lock });
         return {};
@@ -136,8 +142,11 @@ export class FakeNameServer {
 }
 
 export const quietEvents: NameServerEvents = {
-  handlers: { setCaching: () => ({}), inodesRemoved: () => ({ inUse: [] }) },
+  handlers: { recallLeases: () => ({}), inodesRemoved: () => ({ inUse: [] }) },
   onSession: () => undefined,
+  onTrusted: () => undefined,
+  heldLeases: () => [],
+  onLeasesReclaimed: () => undefined,
 };
 
 export interface Connected {
@@ -145,14 +154,14 @@ export interface Connected {
   readonly clock: SimulatedClock;
   readonly client: NameServer;
   /** What `onSession` was told. */
-  readonly told: { caching: boolean; resumed: boolean }[];
+  readonly told: { resumed: boolean }[];
 }
 
 /** A client connected to a fake name server. */
 export async function connected(options: Partial<ConnectNameServerOptions> = {}): Promise<Connected> {
   const clock = new SimulatedClock();
   const server = new FakeNameServer(clock);
-  const told: { caching: boolean; resumed: boolean }[] = [];
+  const told: { resumed: boolean }[] = [];
   const client = await connectNameServer({
     ...clientOptions(server),
     events: {
