@@ -18,6 +18,7 @@
  *   range           'r' group:2 first:6                              RangeRecord: block numbers handed to a session
  *   session         'S' session:8                                    SessionRecord
  *   reply           'R' session:8 slot:1                             ReplyRecord: the last reply of that slot
+ *   ahead log       'R' session:8 255                                AheadRecord: how far the session's ahead log is
  *   user, quota     'u', 'Q'                                         (reserved for a later issue)
  */
 import { assert } from "../base/assert.ts";
@@ -53,7 +54,9 @@ export const keys = {
   rangesEnd: "s" as Key,
   session: (session: SessionId): Key => "S" + hex(session),
   reply: (session: SessionId, slot: number): Key => "R" + hex(session) + String.fromCharCode(slot),
-  repliesEnd: (session: SessionId): Key => "R" + hex(session) + "\u00ff",
+  /** Behind all replies, and removed with them. */
+  ahead: (session: SessionId): Key => "R" + hex(session) + "\u00ff",
+  repliesEnd: (session: SessionId): Key => "R" + hex(session) + "\u00ff\0",
 } as const;
 
 /** Offset (the last field) of an extent or inline key. */

@@ -1,6 +1,6 @@
 /**
- * Values of the metadata store that describe files. (cluster-records.ts has those of nodes and sessions, and is
- * re-exported here.) Each codec is the only place that knows its layout; numbers in the tables are byte offsets.
+ * Values of the metadata store that describe files. (cluster-records.ts has those of nodes and sessions,
+ * ahead-record.ts that of ahead logs; both are re-exported here.) Each codec is the only place that knows its layout; numbers in the tables are byte offsets.
  *
  *   InodeRecord   0 format  1 flags  2 xattrCount:2  4 mode:4  8 nlink:4  12 uid:4  16 gid:4  20 rdev:4  24 size:8
  *                 32 bytesUsed:8  40 atime:8  48 mtime:8  56 ctime:8  64 btime:8  72 parent:8  80 content:8  (88)
@@ -27,6 +27,7 @@ import {
   writeU64,
 } from "./record-codec.ts";
 
+export * from "./ahead-record.ts";
 export * from "./cluster-records.ts";
 
 const format = 1;

@@ -6,6 +6,7 @@ import { FsError } from "../base/errno.ts";
 import type { NameServerMethods } from "../protocol/name-server.ts";
 import type { HandlerContext, Handlers, Hello } from "../rpc/types.ts";
 import { createLeaseHandlers, type LeaseHandlers } from "./lease-handlers.ts";
+import { createAheadHandlers, type AheadHandlers, type AheadHandlerParts } from "./ahead/ahead-handlers.ts";
 import type { LockHandlers } from "./lock-handlers.ts";
 import {
   changingHandler,
@@ -22,11 +23,11 @@ type Context = HandlerContext<PeerMethods>;
 /** Handlers of methods that the namespace does not answer. */
 export type ServiceHandlers = Omit<
   Handlers<NameServerMethods, PeerMethods>,
-  NamespaceMethod | keyof LockHandlers | keyof LeaseHandlers
+  NamespaceMethod | keyof LockHandlers | keyof LeaseHandlers | keyof AheadHandlers
 >;
 
 export function createHandlers(
-  parts: NamespaceHandlerParts & { locks: LockHandlers; service: ServiceHandlers },
+  parts: NamespaceHandlerParts & AheadHandlerParts & { locks: LockHandlers; service: ServiceHandlers },
 ): Handlers<NameServerMethods, PeerMethods> {
   const reading = <M extends NamespaceMethod>(method: M): Handler<M> => readingHandler(parts, method);
   const changing = <M extends NamespaceMethod & Changing>(method: M): Handler<M> => changingHandler(parts, method);
@@ -35,6 +36,7 @@ export function createHandlers(
     ...parts.service,
     ...parts.locks,
     ...createLeaseHandlers(parts),
+    ...createAheadHandlers(parts),
 
     lookup: reading("lookup"),
     getattr: reading("getattr"),

@@ -19,6 +19,19 @@ export interface LeaseService {
   turn(request: TurnRequest): LeaseTurn;
   /** Whether the session may write this file out of turn; then that is also a sign that its flush makes progress. */
   isFlush(session: Session, ino: Ino): boolean;
+  /**
+   * Whether the session may change the inode ahead of telling so: it has it alone, or gives it back just now. One that
+   * comes back after a restart may have had it alone, as long as nobody else says so.
+   */
+  mayChange(session: Session, ino: Ino): boolean;
+  /** Whether nobody else has a lease on it. */
+  isUnseen(session: Session, ino: Ino): boolean;
+  /** The leases of inodes that the session has made. */
+  made(session: Session, inos: readonly Ino[]): LeaseGrant[];
+  /** What it has of these. */
+  grantsOf(session: Session, inos: readonly Ino[]): LeaseGrant[];
+  /** Some of what it had changed has arrived. */
+  progress(session: Session): void;
   /** What a client tells, in the order in which it told it. */
   news(session: Session, news: readonly LeaseNews[]): void;
   /** What a session had before the restart, as far as nobody else has it. */
@@ -65,6 +78,7 @@ export function createLeaseService(parts: {
       case "flushed":
       case "acknowledged":
       case "released":
+      case "lowered":
         act(table[news.kind](session.id, news.ino, news.number, now()));
         break;
       case "forgotten":
@@ -83,6 +97,21 @@ export function createLeaseService(parts: {
       if (!table.mayFlush(session.id, ino)) return false;
       table.progress(session.id, now());
       return true;
+    },
+
+    mayChange: (session, ino) => table.mayFlush(session.id, ino) || (session.awaited && table.isAlone(session.id, ino)),
+    isUnseen: (session, ino) => table.isAlone(session.id, ino),
+
+    made(session, inos) {
+      const { grants, effects } = table.made(session.id, inos, now());
+      act(effects);
+      return grants;
+    },
+
+    grantsOf: (session, inos) => inos.flatMap((ino) => table.grantOf(session.id, ino) ?? []),
+
+    progress(session) {
+      table.progress(session.id, now());
     },
 
     news(session, news) {

@@ -70,6 +70,11 @@ export class LeaseTurn {
     return this.#request.state === "ready" ? undefined : this.#wait();
   }
 
+  /** It takes nothing from anybody, so it did not wait. */
+  get wantsNothing(): boolean {
+    return this.#wants.length === 0 && this.#request === undefined;
+  }
+
   /** The request has run in this same step: what it is granted. `beside`: an inode that it made. */
   complete(beside?: { readonly ino: Ino; readonly level: LeaseLevel }): LeaseGrant[] {
     const { table, act, now } = this.#turns;
@@ -83,9 +88,9 @@ export class LeaseTurn {
     return grants;
   }
 
-  /** The number of a shared lease on an inode of which the reply tells beside what was asked; undefined: not granted. */
-  offer(ino: Ino): number | undefined {
-    return this.#turns.table.offer(this.session.id, { ino, level: "shared" }, this.#turns.now())?.number;
+  /** A lease on an inode of which the reply tells beside what was asked; undefined: not granted. */
+  offer(ino: Ino, level: LeaseLevel): LeaseGrant | undefined {
+    return this.#turns.table.offer(this.session.id, { ino, level }, this.#turns.now());
   }
 
   /** It has failed, or will not run. */

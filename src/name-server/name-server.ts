@@ -9,6 +9,7 @@ import type { ClusterId, GroupId, SessionId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import { keys } from "../metadata-store/keys.ts";
 import { decodeGroup } from "../metadata-store/records.ts";
+import { createAheadLogs } from "./ahead/ahead-logs.ts";
 import { createAllocation } from "./allocation.ts";
 import { createBackground } from "./background.ts";
 import { departedSessions, releaseBelongings } from "./belongings.ts";
@@ -91,7 +92,9 @@ export function createNameServer({ store, clock, random, log, options, space }: 
   const capacity = createCapacity({ nodes, replicas, disk: space, reserveBytes: options.reserveBytes, log });
   const pushes = createMapPushes({ clock, sessions, current: () => maps.current() });
   const allocation = createAllocation({ nodes, maps, random, replicas });
-  const makeContext = contextMaker({ store, clock, allocator: new Allocator(store), sessions, capacity });
+  const allocator = new Allocator(store);
+  const makeContext = contextMaker({ store, clock, allocator, sessions, capacity });
+  const logs = createAheadLogs(store);
   const reclaim = createReclaim({
     ...{ store, execution, clock, log, nodes, maps },
     makeContext: (transaction) => makeContext(transaction, nobody),
@@ -120,7 +123,8 @@ export function createNameServer({ store, clock, random, log, options, space }: 
     ...{ reclaim, status, cluster: knownCluster },
   });
   const handlers = createHandlers({
-    ...{ store, sessions, execution, replies, orphans, leases, makeContext, service },
+    ...{ store, log, sessions, execution, replies, orphans, leases, makeContext, service },
+    ...{ capacity, allocator, logs },
     locks: createLockHandlers({ sessions, locks }),
   });
 
@@ -132,6 +136,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
   function onEnded(session: Session): void {
     locks.sessionEnded(session);
     replies.forget(session.id);
+    logs.forget(session.id);
     orphans.sessionEnded(session);
     leases.sessionEnded(session);
     background.run("release what a session left", () =>

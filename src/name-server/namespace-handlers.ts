@@ -22,6 +22,7 @@ import type { MetadataStore } from "../metadata-store/types.ts";
 import type { PeerMethods, Session } from "./types.ts";
 
 type Method = keyof NameServerMethods;
+type Listing = RequestOf<NameServerMethods, "readdir">;
 export type Handler<M extends Method> = Handlers<NameServerMethods, PeerMethods>[M];
 export type Changing = {
   [M in Method]: "op" extends keyof RequestOf<NameServerMethods, M> ? M : never;
@@ -66,7 +67,7 @@ export function readingHandler<M extends NamespaceMethod | "acquire">(
         turn.leave();
         throw error;
       }
-      if (method === "readdir") offerEntries(turn, reply as ReplyOf<NameServerMethods, "readdir">);
+      if (method === "readdir") offerEntries(turn, request as Listing, reply as ReplyOf<NameServerMethods, "readdir">);
       return withLeases(reply, turn.complete());
     });
   }
@@ -125,7 +126,7 @@ export function changingHandler<M extends NamespaceMethod & Changing>(
           const reply = run(operation, request);
           orphaned = operation.orphaned;
           directories = directoriesOf(transaction, method, request);
-          granted = turn.complete(creations.has(method) ? madeBy(reply) : undefined);
+          granted = turn.complete(creations.has(method) ? madeBy(reply) : turn.wantsNothing ? toldBy(reply) : undefined);
           return reply;
         } catch (error) {
           turn.leave();
@@ -146,6 +147,12 @@ function madeBy(reply: object): { ino: Ino; level: "exclusive" } {
   return { ino: (reply as { attributes: Attributes }).attributes.ino, level: "exclusive" };
 }
 
+/** What ran out of turn tells of its inode too, and that may be kept like anything else, if nobody minds. */
+function toldBy(reply: object): { ino: Ino; level: "shared" } | undefined {
+  const { attributes } = reply as { attributes?: Attributes };
+  return attributes === undefined ? undefined : { ino: attributes.ino, level: "shared" };
+}
+
 function besides(directories: Attributes[] | undefined, leases: readonly LeaseGrant[]): object | undefined {
   if (directories === undefined) return leases.length === 0 ? undefined : { leases };
   return leases.length === 0 ? { directories } : { directories, leases };
@@ -157,10 +164,17 @@ function withLeases(reply: object, leases: LeaseGrant[]): object {
 }
 
 /** What a listing tells of its entries may be kept too, unless somebody else holds them alone. */
-function offerEntries(turn: LeaseTurn, { entries }: ReplyOf<NameServerMethods, "readdir">): void {
+function offerEntries(
+  turn: LeaseTurn,
+  { exclusive }: Listing,
+  { entries }: ReplyOf<NameServerMethods, "readdir">,
+): void {
+  const wanted = exclusive === true ? "exclusive" : "shared";
   for (const entry of entries) {
     if (entry.attributes === undefined) continue;
-    const number = turn.offer(entry.ino);
-    if (number !== undefined) entry.lease = number;
+    const granted = turn.offer(entry.ino, wanted);
+    if (granted === undefined) continue;
+    entry.lease = granted.number;
+    if (granted.level === "exclusive") entry.exclusive = true;
   }
 }

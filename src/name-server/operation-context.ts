@@ -4,7 +4,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Ino, SessionId } from "../base/ids.ts";
 import type { MetadataStore } from "../metadata-store/types.ts";
 import type { Capacity } from "./capacity.ts";
-import type { Allocator, OperationContext, Space, Transaction } from "./namespace/index.ts";
+import type { Numbers, OperationContext, Space, Transaction } from "./namespace/index.ts";
 import type { Sessions } from "./sessions.ts";
 
 export type MakeContext = (transaction: Transaction, session: SessionId) => OperationContext;
@@ -12,7 +12,7 @@ export type MakeContext = (transaction: Transaction, session: SessionId) => Oper
 interface Surroundings {
   readonly store: MetadataStore;
   readonly clock: Clock;
-  readonly allocator: Allocator;
+  readonly allocator: Numbers;
   readonly sessions: Sessions;
   readonly capacity: Capacity;
 }
@@ -39,7 +39,7 @@ class Context implements OperationContext {
     return (this.#now ??= this.#surroundings.clock.wallNanos());
   }
 
-  get allocator(): Allocator {
+  get allocator(): Numbers {
     return this.#surroundings.allocator;
   }
 

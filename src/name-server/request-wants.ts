@@ -13,7 +13,6 @@ import type { Name } from "../base/name.ts";
 import { keys } from "../metadata-store/keys.ts";
 import { decodeInode, type InodeRecord } from "../metadata-store/records.ts";
 import type { MetadataReader } from "../metadata-store/types.ts";
-import { extentEnd } from "../protocol/extents.ts";
 import type { LeaseLevel, LeaseScope } from "../protocol/leases.ts";
 import type { NameServerMethods } from "../protocol/name-server.ts";
 import type { RequestOf } from "../rpc/types.ts";
@@ -33,10 +32,13 @@ const change = (ino: Ino, changes: readonly LeaseScope[], level: LeaseLevel = "s
   level,
   changes,
 });
-const changeName = (parent: Ino, name: Name): Want => change(parent, [{ kind: "entry", name }]);
+/** Whoever changes one name probably changes more of that directory. */
+const changeName = (parent: Ino, name: Name): Want => change(parent, [{ kind: "entry", name }], "exclusive");
+/** More bytes follow: nobody keeps what he would have to be asked for each time. */
+const takeFile = (ino: Ino): Want => change(ino, everything, "exclusive");
 
 const readOne: Wants<"getattr"> = (_reader, { ino }) => [read(ino)];
-const changeOne: Wants<"removexattr"> = (_reader, { ino }) => [change(ino, attributes)];
+const changeOne: Wants<"removexattr"> = (_reader, { ino }) => [change(ino, attributes, "exclusive")];
 const nameNew: Wants<"mkdir"> = (_reader, { parent, name }) => [changeName(parent, name)];
 
 const removeName: Wants<"unlink"> = (reader, { parent, name }) => {
@@ -67,11 +69,9 @@ const rename: Wants<"rename"> = (reader, { parent, name, newParent, newName, fla
 /** include/uapi/linux/fs.h */
 const exchangeFlag = 2;
 
-const setattr: Wants<"setattr"> = (reader, request) => {
-  const { ino, size } = request;
+const setattr: Wants<"setattr"> = (_reader, request) => {
   if (isAccessTime(request)) return nothing;
-  if (size === undefined) return [change(ino, attributes)];
-  return [change(ino, [...attributes, dataFrom(Math.min(size, sizeOf(reader, ino)))])];
+  return [request.size === undefined ? change(request.ino, attributes, "exclusive") : takeFile(request.ino)];
 };
 
 /** Access times are brought up to date lazily, and nobody is asked for them: `ctime` is what the client knew. */
@@ -80,14 +80,6 @@ function isAccessTime({ atime, ctime, ...rest }: Request<"setattr">): boolean {
   const { mode, uid, gid, size, mtime, killPrivileges } = rest;
   return (mode ?? uid ?? gid ?? size ?? mtime ?? killPrivileges) === undefined;
 }
-
-const writeExtents: Wants<"writeExtents"> = (reader, { ino, append, extents, size }) => {
-  const [first, last] = [extents[0], extents[extents.length - 1]];
-  if (append) return [change(ino, [...attributes, dataFrom(sizeOf(reader, ino))])];
-  if (first === undefined || last === undefined) return [change(ino, attributes)];
-  const end = Math.max(extentEnd(last), size);
-  return [change(ino, [...attributes, data(first.offset, end - first.offset)])];
-};
 
 const copyFileRange: Wants<"copyFileRange"> = (_reader, { from, to, toOffset, length }) => [
   read(from),
@@ -117,7 +109,7 @@ export const requestWants = {
   setattr,
   setxattr: changeOne,
   removexattr: changeOne,
-  writeExtents,
+  writeExtents: (_reader, { ino }) => [takeFile(ino)],
   fallocate: (_reader, { ino, offset, length }) => [change(ino, [...attributes, data(offset, length)])],
   copyFileRange,
 } as const satisfies { readonly [M in keyof NameServerMethods]?: Wants<M> };
@@ -128,15 +120,7 @@ function data(offset: number, length: number): LeaseScope {
   return { kind: "data", offset, length: Math.max(1, Math.min(length, limits.fileBytesMax - offset)) };
 }
 
-function dataFrom(offset: number): LeaseScope {
-  return data(offset, limits.fileBytesMax);
-}
-
 function inodeOf(reader: MetadataReader, ino: Ino): InodeRecord | undefined {
   const value = reader.get(keys.inode(ino));
   return value === undefined ? undefined : decodeInode(value);
-}
-
-function sizeOf(reader: MetadataReader, ino: Ino): number {
-  return inodeOf(reader, ino)?.size ?? 0;
 }

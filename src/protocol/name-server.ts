@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { limits } from "../base/limits.ts";
+import { aheadMethods } from "./ahead.ts";
 import { contentMethods } from "./content-methods.ts";
 import { heldLease, leaseGrant, leaseLevel, leaseNews } from "./leases.ts";
 import { nothing, table } from "./method-table.ts";
@@ -51,6 +52,7 @@ const schemas = {
 
   ...namespaceMethods,
   ...contentMethods,
+  ...aheadMethods,
 
   /**
    * A lease on an inode, and its attributes. `exclusive` takes all leases of others away; what was granted is in

@@ -17,7 +17,7 @@ export const leased = z.object({ attributes, leases: leaseGrants });
 const remains = z.object({ attributes: attributes.nullable(), directories, leases: leaseGrants });
 const removal = z.object({ op: operation, caller, parent: ino, name, keep: z.boolean(), victim: ino.optional() });
 const creation = { op: operation, caller, parent: ino, name, umask: uint32 };
-/** `lease`: the number of a shared lease on the entry's inode, where one was granted. */
+/** `lease`: the number of a lease on the entry's inode, where one was granted; `exclusive`: it is that, else shared. */
 const listed = z.object({
   name,
   ino,
@@ -25,6 +25,7 @@ const listed = z.object({
   cookie: count,
   attributes: attributes.optional(),
   lease: count.optional(),
+  exclusive: z.boolean().optional(),
 });
 const xattrBytes = bytes.refine((value) => value.length <= limits.xattrValueBytesMax, "value too long");
 
@@ -96,10 +97,11 @@ export const namespaceMethods = {
   /**
    * Entries after `cookie` (0: all), in cookie order, about `bytesMax` bytes of them; `plus` adds attributes. A cookie
    * is the name's hash: entries of equal hash are never split over replies. `.` and `..` are the client's;
-   * `parent` is what `..` shows.
+   * `parent` is what `..` shows. `exclusive`: the session is about to change what `plus` shows, and is offered exclusive
+   * leases of the inodes of which nobody else has any.
    */
   readdir: {
-    request: z.object({ ino, cookie: count, bytesMax: count, plus: z.boolean() }),
+    request: z.object({ ino, cookie: count, bytesMax: count, plus: z.boolean(), exclusive: z.boolean().optional() }),
     reply: z.object({
       parent: ino,
       entries: z.array(listed),

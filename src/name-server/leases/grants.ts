@@ -2,11 +2,12 @@
  * Giving leases: decided in the moment of the reply, never waited for. A grant that would be taken away at once is not
  * made; what the session has already it may go on using for the reply, unless it is being taken away.
  */
-import type { SessionId } from "../../base/ids.ts";
+import type { Ino, SessionId } from "../../base/ids.ts";
 import type { LeaseGrant, LeaseLevel } from "../../protocol/leases.ts";
 import { backsOff } from "./back-off.ts";
 import { trim } from "./recalls.ts";
 import {
+  findHolder,
   hold,
   holderOf,
   inodeOf,
@@ -97,7 +98,15 @@ function excess(session: SessionLeases, bounds: LeaseBounds): number {
   return session.cached - session.recalled.size - Math.floor(bounds.leasesPerSessionMax * roomyPart);
 }
 
-/** What a session had before a restart of the server, unless somebody else has it by now. */
+/** What a session has, at this level if one is asked for, unless it is being taken away. */
+export function grantOf(state: LeaseState, session: SessionId, ino: Ino, asked?: LeaseLevel): LeaseGrant | undefined {
+  const holder = findHolder(state, session, ino);
+  if (holder === undefined || holder.level === "none" || holder.recall !== undefined) return undefined;
+  if (asked !== undefined && holder.level !== asked) return undefined;
+  return { ino, number: holder.number, level: holder.level };
+}
+
+/** What a session had before a restart of the server or counts on, unless somebody else has it by now. */
 export function regrant(state: LeaseState, session: SessionId, { ino, level }: Reclaimed): LeaseGrant | undefined {
   const inode = inodeOf(state, ino);
   const mine = inode.holders.get(session);

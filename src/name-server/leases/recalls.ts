@@ -47,7 +47,8 @@ export function trim(state: LeaseState, step: Step, holder: Holder): void {
   send(state, step, holder, all, false);
 }
 
-const all: Pick<LeaseRecall, "to" | "drop"> = { to: "none", drop: [{ kind: "everything" }] };
+const everything: readonly LeaseScope[] = [{ kind: "everything" }];
+const all: Pick<LeaseRecall, "to" | "drop"> = { to: "none", drop: everything };
 
 function send(
   state: LeaseState,
@@ -76,7 +77,7 @@ function demandOf(holder: Holder): Pick<LeaseRecall, "to" | "drop"> {
     const want = wantOf(waiter, holder.inode);
     if (waiter.state !== "waiting" || !isInTheWay(holder, waiter, want)) continue;
     if (want.changes === undefined) continue;
-    if (want.level === "exclusive") return all;
+    if (want.level === "exclusive" && coversAll(want.changes, everything)) return all;
     drop = joined(drop, want.changes);
   }
   return { to: "shared", drop };

@@ -9,7 +9,7 @@ import { limits } from "../../base/limits.ts";
 import type { LeaseGrant } from "../../protocol/leases.ts";
 import { forgetCalm } from "./back-off.ts";
 import { stuckSessions } from "./deadlines.ts";
-import { grant, isAlone, makeRoom, regrant, wantsRoom } from "./grants.ts";
+import { grant, grantOf, isAlone, makeRoom, regrant, wantsRoom } from "./grants.ts";
 import { acknowledge, flush, heard, recallOf } from "./recalls.ts";
 import {
   createState,
@@ -86,13 +86,12 @@ export function createLeaseTable<Task>(given?: Partial<LeaseBounds>, lastNumber 
     request({ session, wants: asked, task }, now) {
       const wants = distinct(asked);
       checkBounds(session, wants);
+      const reading = isReading(wants);
+      const goesFirst = !reading && state.sessions.get(session)?.blocked === true;
       const waiter: Waiter = {
-        session,
-        wants,
-        task,
-        reading: isReading(wants),
+        ...{ session, wants, task, reading },
         state: wants.length === 0 ? "ready" : "waiting",
-        rank: ++state.lastRank,
+        rank: goesFirst ? --state.firstRank : ++state.lastRank,
       };
       const step = new Step(state, now);
       if (wants.length === 0) step.runs.push(waiter);
@@ -136,6 +135,21 @@ export function createLeaseTable<Task>(given?: Partial<LeaseBounds>, lastNumber 
     },
 
     offer: (session, want, now) => grant(state, bounds, session, want, now),
+
+    made(session, inos, now) {
+      const step = new Step(state, now);
+      const grants: LeaseGrant[] = [];
+      for (const ino of inos) {
+        const granted =
+          grantOf(state, session, ino, "exclusive") ?? regrant(state, session, { ino, level: "exclusive" });
+        if (granted !== undefined) grants.push(granted);
+      }
+      const maker = state.sessions.get(session);
+      if (maker !== undefined) makeRoom(state, bounds, step, maker);
+      return { grants, effects: done(step) };
+    },
+
+    grantOf: (session, ino) => grantOf(state, session, ino),
 
     cancel(request, now) {
       const step = new Step(state, now);
@@ -187,6 +201,13 @@ export function createLeaseTable<Task>(given?: Partial<LeaseBounds>, lastNumber 
       return done(step);
     },
 
+    lowered(session, ino, number, now) {
+      const step = new Step(state, now);
+      const holder = findHolder(state, session, ino);
+      if (holder !== undefined && holder.number <= number) flush(state, step, holder);
+      return done(step);
+    },
+
     forgotten(id, inos) {
       const session = state.sessions.get(id);
       for (const ino of inos) {
@@ -231,6 +252,11 @@ export function createLeaseTable<Task>(given?: Partial<LeaseBounds>, lastNumber 
       const mine = findHolder(state, session, ino);
       if (mine === undefined) return false;
       return mine.level === "exclusive" || (mine.recall !== undefined && isAlone(mine.inode, mine));
+    },
+
+    isAlone(session, ino) {
+      const inode = state.inodes.get(ino);
+      return inode === undefined || isAlone(inode, inode.holders.get(session));
     },
 
     held: (session) => state.sessions.get(session)?.cached ?? 0,

@@ -8,7 +8,10 @@ import type { LeaseGrant, LeaseLevel, LeaseRecall, LeaseScope } from "../../prot
 /** What a request needs of one inode before it may run, and what its session would like to have afterwards. */
 export interface Want {
   readonly ino: Ino;
-  /** What to grant with the reply, if nobody minds. A change that wants `exclusive` takes others' leases as a whole. */
+  /**
+   * What to grant with the reply, if nobody minds. A change of everything that wants `exclusive` takes others' leases as
+   * a whole; any other gets it only if nobody else has a lease then.
+   */
   readonly level: LeaseLevel;
   /** Present: the request changes these parts of the inode. Absent: it reads it. */
   readonly changes?: readonly LeaseScope[];
@@ -78,6 +81,14 @@ export interface LeaseTable<Task> {
   ): { readonly grants: LeaseGrant[]; readonly effects: Effects<Task> };
   /** A lease on an inode that a ready request talks about beside its wants (entries of a listing, a new inode). Never recalls. */
   offer(session: SessionId, want: Pick<Want, "ino" | "level">, now: number): LeaseGrant | undefined;
+  /** Inodes that this session has made, and counts on holding alone; not granted only if somebody else has a lease. */
+  made(
+    session: SessionId,
+    inos: readonly Ino[],
+    now: number,
+  ): { readonly grants: LeaseGrant[]; readonly effects: Effects<Task> };
+  /** What a session has of an inode, unless that is being taken away. */
+  grantOf(session: SessionId, ino: Ino): LeaseGrant | undefined;
   /** The caller gave up, or nobody is there to be answered. */
   cancel(request: LeaseRequest<Task>, now: number): Effects<Task>;
 
@@ -87,10 +98,15 @@ export interface LeaseTable<Task> {
   acknowledged(session: SessionId, ino: Ino, number: number, now: number): Effects<Task>;
   /** A holder is flushing, and some of it has arrived. */
   progress(session: SessionId, now: number): void;
-  /** A holder cannot finish its recalls before its own changing requests are answered: those that wait go first. */
+  /**
+   * A holder cannot finish its recalls before its own changing requests are answered: those that wait go first, and so do
+   * those that come before it has finished.
+   */
   blocked(session: SessionId, now: number): Effects<Task>;
   /** A session has dropped what it cached under the grant of this number, and any before it. */
   released(session: SessionId, ino: Ino, number: number, now: number): Effects<Task>;
+  /** A session has only a shared lease from now on, unless it was granted another one after the one of this number. */
+  lowered(session: SessionId, ino: Ino, number: number, now: number): Effects<Task>;
   /** The kernel forgot these inodes: they are the first to be trimmed. */
   forgotten(session: SessionId, inos: readonly Ino[]): void;
   /** A session that was there before a restart says what it had; undefined: somebody else has it, it has to drop it. */
@@ -103,6 +119,8 @@ export interface LeaseTable<Task> {
 
   /** What the session may write out of turn: nobody else believes anything of it, and it holds it or gives it back. */
   mayFlush(session: SessionId, ino: Ino): boolean;
+  /** Whether no other session has a lease on it. */
+  isAlone(session: SessionId, ino: Ino): boolean;
   /** How many leases it has. */
   held(session: SessionId): number;
   holders(ino: Ino): readonly HolderView[];

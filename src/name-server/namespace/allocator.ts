@@ -12,7 +12,13 @@ import type { Transaction } from "./transaction.ts";
 const reservedKey = keys.config("inosReserved");
 const reservation = 4_096;
 
-export class Allocator {
+/** What operations take their numbers from. */
+export interface Numbers {
+  ino(transaction: Transaction): Ino;
+  reclaimSequence(): number;
+}
+
+export class Allocator implements Numbers {
   #nextIno: number;
   #nextReclaim: number;
 
@@ -22,10 +28,17 @@ export class Allocator {
   }
 
   ino(transaction: Transaction): Ino {
-    const ino = this.#nextIno++;
+    return this.inos(transaction, 1);
+  }
+
+  /** The first of so many in a row. */
+  inos(transaction: Transaction, count: number): Ino {
+    const first = this.#nextIno;
+    this.#nextIno += count;
+    const last = this.#nextIno - 1;
     // Looked up each time: the transaction that reserved may have been dropped.
-    if (ino >= reservedBelow(transaction)) transaction.put(reservedKey, encodeCounter(ino + reservation));
-    return toIno(ino);
+    if (last >= reservedBelow(transaction)) transaction.put(reservedKey, encodeCounter(last + reservation));
+    return toIno(first);
   }
 
   /** The place behind everything in the queue of blocks to delete. */

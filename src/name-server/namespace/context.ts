@@ -7,7 +7,7 @@ import { FsError } from "../../base/errno.ts";
 import type { Ino, SessionId } from "../../base/ids.ts";
 import { keys } from "../../metadata-store/keys.ts";
 import { decodeCounter, encodeCounter } from "../../metadata-store/records.ts";
-import type { Allocator } from "./allocator.ts";
+import type { Numbers } from "./allocator.ts";
 import type { Transaction } from "./transaction.ts";
 
 export interface OperationContext {
@@ -18,7 +18,7 @@ export interface OperationContext {
   readonly session: SessionId;
   /** Every other session that may have a removed inode open. */
   readonly otherSessions: readonly SessionId[];
-  readonly allocator: Allocator;
+  readonly allocator: Numbers;
   space(): Space;
   /**
    * Applies what the transaction has so far and clears it: called in the middle of a change that is too large for one

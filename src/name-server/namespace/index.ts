@@ -48,10 +48,11 @@ export const namespaceMethods = {
 
 export type NamespaceMethod = keyof typeof namespaceMethods;
 
-export { Allocator } from "./allocator.ts";
+export { Allocator, type Numbers } from "./allocator.ts";
 export { countOfInodes, type OperationContext, type Space } from "./context.ts";
 export { directoriesOf } from "./directories.ts";
 export { findEntry } from "./entries.ts";
+export { findAttributes } from "./inodes.ts";
 export { initialize } from "./initialize.ts";
 export { releaseOrphan, releaseSession } from "./orphans.ts";
 export { blocksDeleted, dueBlocks, reclaimStep, releaseRanges, type DueBlocks, type ReclaimPlace } from "./reclaim.ts";

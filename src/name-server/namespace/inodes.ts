@@ -64,6 +64,12 @@ export function attributesOf(ino: Ino, record: InodeRecord): Attributes {
   };
 }
 
+/** Undefined: there is no such inode (any more). */
+export function findAttributes(reader: MetadataReader, ino: Ino): Attributes | undefined {
+  const value = reader.get(keys.inode(ino));
+  return value === undefined ? undefined : attributesOf(ino, decodeInode(value));
+}
+
 export function typeOf(record: InodeRecord): number {
   return record.mode & fileType.mask;
 }

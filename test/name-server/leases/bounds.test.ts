@@ -9,7 +9,7 @@ import {
   bounceMillis,
   calmMillis,
 } from "../../../src/name-server/leases/back-off.ts";
-import { a, b, c, changing, createScene, levels, one, reading, two, type Scene } from "./scene.ts";
+import { a, b, c, changing, createScene, everything, levels, one, reading, two, type Scene } from "./scene.ts";
 
 const files = Array.from({ length: 32 }, (_, index) => toIno(100 + index));
 
@@ -116,7 +116,7 @@ test("of sessions that block each other one ends", (t) => {
 
 /** `session` takes the inode from whoever has it. */
 function snatch(scene: Scene, session: SessionId): string[] {
-  const request = scene.ask(session, "snatch", changing(one, "exclusive"));
+  const request = scene.ask(session, "snatch", changing(one, "exclusive", [everything]));
   for (const holder of [a, b]) if (holder !== session) scene.acknowledge(holder, one);
   const grants = levels(scene.complete(request));
   scene.events();

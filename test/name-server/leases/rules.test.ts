@@ -1,7 +1,8 @@
 /** Each rule of src/name-server/leases/README.md as one short story. */
 import test from "ava";
+import { toIno } from "../../../src/base/ids.ts";
 import type { Name } from "../../../src/base/name.ts";
-import { a, attributes, b, c, changing, createScene, levels, one, reading, three, two } from "./scene.ts";
+import { a, attributes, b, c, changing, createScene, everything, levels, one, reading, three, two } from "./scene.ts";
 
 test("a request that nobody minds runs in the same call, and its grants come with its completion", (t) => {
   const scene = createScene();
@@ -60,13 +61,61 @@ test("a change drops at the others only what it touches, and they keep the rest"
   );
 });
 
-test("a change that wants the inode for itself takes the others' leases as a whole", (t) => {
+test("a change of everything that wants the inode for itself takes the others' leases as a whole", (t) => {
   const scene = createScene();
   scene.take(a, reading(one));
-  const change = scene.ask(b, "create", changing(one, "exclusive"));
+  const change = scene.ask(b, "truncate", changing(one, "exclusive", [everything]));
   t.deepEqual(scene.events(), ["a: 11 to none everything"]);
   scene.acknowledge(a, one);
   t.deepEqual(levels(scene.complete(change)), ["11 exclusive"]);
+});
+
+test("a change of a part recalls that part, and gives the inode alone only to whom nobody shares it with", (t) => {
+  const scene = createScene();
+  scene.take(a, reading(one));
+  const first = scene.ask(b, "create", changing(one, "exclusive"));
+  t.deepEqual(scene.events(), ["a: 11 to shared attributes"]);
+  scene.acknowledge(a, one);
+  t.deepEqual(levels(scene.complete(first)), ["11 shared"]);
+  const held = scene.table.grantOf(a, one);
+  scene.act(scene.table.released(a, one, held?.number ?? 0, scene.now));
+  t.deepEqual(levels(scene.take(b, changing(one, "exclusive"))), ["11 exclusive"]);
+});
+
+test("a lowered lease is shared from then on, unless there was a later grant", (t) => {
+  const scene = createScene();
+  const [granted] = scene.take(a, reading(one, "exclusive"));
+  const number = granted?.number ?? 0;
+  scene.take(a, reading(one, "exclusive"));
+  scene.act(scene.table.lowered(a, one, number, scene.now));
+  t.true(scene.table.mayFlush(a, one), "it was granted again since");
+  const read = scene.ask(b, "read", reading(one));
+  t.deepEqual(scene.events(), ["a: 11 to shared"]);
+  scene.act(scene.table.lowered(a, one, number + 1, scene.now));
+  t.deepEqual(scene.events(), ["run read"]);
+  scene.complete(read);
+  t.deepEqual(
+    scene.table.holders(one).map(({ level }) => level),
+    ["shared", "shared"],
+  );
+  scene.act(scene.table.lowered(b, two, 0, scene.now));
+  scene.act(scene.table.lowered(b, one, scene.table.grantOf(b, one)?.number ?? 0, scene.now));
+  t.is(scene.table.grantOf(b, one)?.level, "shared", "lowering a shared lease does nothing");
+});
+
+test("a new inode is its maker's alone whatever the bounds say, and what is too much is taken back", (t) => {
+  const scene = createScene({ leasesPerSessionMax: 8 });
+  const inos = Array.from({ length: 12 }, (_, i) => toIno(100 + i));
+  const { grants, effects } = scene.table.made(a, inos, scene.now);
+  scene.act(effects);
+  t.deepEqual(
+    levels(grants),
+    inos.map((ino) => `${String(ino)} exclusive`),
+  );
+  t.deepEqual(scene.events().slice(0, 2), ["a: 100 to none everything", "a: 101 to none everything"]);
+  t.true(scene.table.mayFlush(a, toIno(100)), "it is asked for, not gone");
+  t.is(scene.table.grantOf(a, toIno(100)), undefined);
+  t.deepEqual(scene.table.grantOf(a, toIno(111)), grants[11]);
 });
 
 test("what several changes wait for is asked of a holder at once", (t) => {
@@ -144,6 +193,19 @@ test("a blocked session's own change goes first", (t) => {
   t.deepEqual(scene.events(), ["run theirs"]);
 });
 
+test("what a blocked session asks for later goes first too, until it has given back everything", (t) => {
+  const scene = createScene();
+  scene.take(a, reading(one));
+  scene.ask(b, "theirs", changing(one));
+  scene.act(scene.table.blocked(a, scene.now));
+  const own = scene.ask(a, "its own", changing(one));
+  t.deepEqual(scene.events(), ["a: 11 to shared attributes", "run its own"]);
+  scene.complete(own);
+  scene.acknowledge(a, one);
+  scene.ask(a, "another", changing(one));
+  t.deepEqual(scene.events(), ["run theirs"]);
+});
+
 test("requests for several inodes in opposite orders do not stop each other", (t) => {
   const scene = createScene();
   scene.take(c, reading(one), reading(two));
@@ -175,7 +237,7 @@ test("a directory that is wanted twice by one request is one want", (t) => {
   const entry = (name: string) => changing(one, "none", [{ kind: "entry", name: name as Name }]);
   scene.take(a, reading(one));
   scene.ask(b, "rename", entry("x"), entry("y"), reading(one, "exclusive"));
-  t.deepEqual(scene.events(), ["a: 11 to none everything"]);
+  t.deepEqual(scene.events(), ["a: 11 to shared entry x entry y"]);
 });
 
 test("an offer recalls nobody: what another has alone is listed without a lease", (t) => {

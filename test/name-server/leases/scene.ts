@@ -11,11 +11,16 @@ export const [a, b, c] = ["000000000000000a", "000000000000000b", "0000000000000
 ];
 export const [one, two, three] = [toIno(11), toIno(12), toIno(13)];
 export const attributes: LeaseScope = { kind: "attributes" };
+export const everything: LeaseScope = { kind: "everything" };
 
 export function reading(ino: Want["ino"], level: Want["level"] = "shared", more: Partial<Want> = {}): Want {
   return { ino, level, ...more };
 }
-export function changing(ino: Want["ino"], level: Want["level"] = "none", changes = [attributes]): Want {
+export function changing(
+  ino: Want["ino"],
+  level: Want["level"] = "none",
+  changes: readonly LeaseScope[] = [attributes],
+): Want {
   return { ino, level, changes };
 }
 

@@ -23,6 +23,8 @@ export class World {
   readonly #numbers = new Map<string, number>();
   /** Recalls that the server has sent and not heard of. */
   readonly #underWay = new Map<SessionId, Set<string>>();
+  /** Clients that said that they are blocked, and have recalls under way. */
+  readonly #blocked = new Set<Client>();
   #version = 0;
   #arrivals = 0;
   #sessions = 0;
@@ -72,6 +74,7 @@ export class World {
       case "request": {
         const { job } = message;
         job.arrival = ++this.#arrivals;
+        job.blocked = this.#blocked.has(client);
         this.#arrived.add(job);
         const { request, effects } = table.request({ session: id, wants: job.wants, task: job }, now);
         job.request = request;
@@ -89,9 +92,11 @@ export class World {
         break;
       case "acknowledged":
         this.#underWay.get(id)?.delete(`${String(message.ino)} ${String(message.number)}`);
+        if (this.#underWay.get(id)?.size === 0) this.#blocked.delete(client);
         this.act(table.acknowledged(id, message.ino, message.number, now));
         break;
       case "blocked":
+        if ((this.#underWay.get(id)?.size ?? 0) > 0) this.#blocked.add(client);
         for (const job of this.#arrived) if (job.client === client) job.blocked = true;
         this.act(table.blocked(id, now));
         break;
