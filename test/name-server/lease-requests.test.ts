@@ -156,6 +156,7 @@ test("what a file's holder writes back passes those who wait for the file", asyn
     extents: [{ kind: "inline", offset: 0, length: 4, content }],
   });
   t.is(reply.attributes.size, 4);
+  t.is(reply.leases, undefined);
   t.deepEqual([read.state, changed.state], ["waiting", "waiting"]);
   answer();
   await Promise.all([read.settled, changed.settled]);
