@@ -133,6 +133,33 @@ test("a client that is asked for something reads ahead of those who wait for it"
   await cluster.stop();
 });
 
+test("what is read ahead of a change comes without a lease, also for who has one and has dropped what changes", async (t) => {
+  const { cluster, first, second } = await two();
+  const third = await TestClient.open(cluster);
+  const [gone, other] = [await first.create("gone"), await first.create("other")];
+  for (const client of [second, third]) await client.lookup("gone");
+  await second.lookup("other");
+  const [answerSecond, answerThird] = [holdRecalls(second), holdRecalls(third)];
+  const removal = { caller: root, parent: rootIno, name: name("gone"), keep: false };
+  const removed = pending(first.change("unlink", removal, 1));
+  await settle();
+  await answerSecond();
+  const answerAgain = holdRecalls(second);
+  const changed = pending(first.change("setattr", { caller: root, ino: other, mode: 0o600 }, 2));
+  await settle();
+  t.is(second.recalls.at(-1)?.ino, other, "it is asked for something else");
+  const count = second.recalls.length;
+  const reply = await second.call("lookup", { parent: rootIno, name: name("gone") });
+  t.is(reply.attributes?.ino, gone);
+  t.is(reply.leases, undefined);
+  await answerThird();
+  await removed.promise;
+  t.is(second.recalls.length, count, "it is not asked again");
+  await answerAgain();
+  await changed.promise;
+  await cluster.stop();
+});
+
 test("a listing tells of files that somebody has alone without asking, and without a lease", async (t) => {
   const { cluster, first, second } = await two();
   const alone = await first.create("alone");
