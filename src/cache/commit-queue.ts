@@ -15,9 +15,13 @@ import { asError } from "./flush-errors.ts";
 
 export type WriteReply = ReturnType<NameServerMethods["writeExtents"]["reply"]>;
 
+type WriteRequest = ReturnType<NameServerMethods["writeExtents"]["request"]>;
+
 export interface CommitEvents {
-  /** Sent at `since`. In the server's order. The extents' inline content is borrowed. */
-  committed(flights: readonly Flight[], extents: readonly Extent[], reply: WriteReply, since: number): void;
+  /** Sent at `since`; without a reply the file is gone by now. In the server's order. The extents' inline content is borrowed. */
+  committed(flights: readonly Flight[], extents: readonly Extent[], reply: WriteReply | undefined, since: number): void;
+  /** Whether content may run ahead. */
+  runsAhead(): boolean;
   /** The present moment. */
   moment(): number;
   failed(flight: Flight, error: Error): void;
@@ -176,7 +180,7 @@ export class CommitQueue {
     for (const flight of batch) flight.users++;
     const since = this.#events.moment();
     try {
-      const reply = await nameServer.change("writeExtents", {
+      const request = {
         ino: this.#ino,
         extents,
         epochs: Array.from(epochs, ([group, epoch]) => ({ group, epoch })),
@@ -184,7 +188,11 @@ export class CommitQueue {
         append: batch[0]?.appended !== undefined,
         ...(time === undefined ? {} : { mtime: time }),
         clearPrivileges: batch.some(({ clearPrivileges }) => clearPrivileges),
-      });
+      };
+      // A block may be refused because its group has moved on: what runs ahead is never refused.
+      const ahead = epochs.size === 0 && !request.append && this.#events.runsAhead();
+      const isUrgent = batch.some(({ urgent }) => urgent);
+      const reply = ahead ? await this.#runAhead(request, isUrgent) : await nameServer.change("writeExtents", request);
       this.#settle(batch, extents, reply, since);
     } catch (error) {
       for (const flight of batch) this.#retryOrFail(flight, error);
@@ -194,7 +202,18 @@ export class CommitQueue {
     }
   }
 
-  #settle(batch: readonly Flight[], extents: readonly Extent[], reply: WriteReply, since: number): void {
+  async #runAhead(request: Omit<WriteRequest, "op">, isUrgent: boolean): Promise<WriteReply | undefined> {
+    const { nameServer } = this.#context;
+    let bytes = 0;
+    for (const { length } of request.extents) bytes += length + encodedExtentBytes;
+    const entry = { method: "writeExtents", time: nameServer.nowNanos(), request } as const;
+    const durable = nameServer.ahead.addAndWait(entry, bytes);
+    if (isUrgent) void nameServer.ahead.send();
+    const attributes = await durable;
+    return attributes === undefined ? undefined : { attributes, appendedAt: 0 };
+  }
+
+  #settle(batch: readonly Flight[], extents: readonly Extent[], reply: WriteReply | undefined, since: number): void {
     const alive = batch.filter((flight) => !isSettled(flight));
     if (alive.length === 0) return;
     for (const flight of alive) flight.state = "settled";

@@ -62,6 +62,7 @@ export class CachedFile implements FileContent {
     this.buffer = new WriteBuffer(context, owner.ino, {
       fileBytes: () => this.size,
       moment: () => owner.moment,
+      runsAhead: () => owner.runsAhead,
       committed: (extents, reply, since) => {
         this.#committed(extents, reply, since);
       },

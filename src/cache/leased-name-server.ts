@@ -1,4 +1,7 @@
-/** The name server, with every grant that rides on a reply taken in before whoever asked sees the reply. */
+/**
+ * The name server, with every grant that rides on a reply taken in before whoever asked sees the reply, and with what ran
+ * ahead sent before whatever is asked: so the server answers from a state that has it.
+ */
 import type { LeaseGrant } from "../protocol/leases.ts";
 import type { NameServer } from "../remote/types.ts";
 import type { Leases } from "./leases.ts";
@@ -16,12 +19,29 @@ export function leasedNameServer(server: NameServer, leases: Leases): NameServer
       take(leases, reply as Granting, asked);
       return reply;
     };
+  const { ahead } = server;
   return {
-    ask: (method, request, options) => server.ask(method, request, options).then(taking(leases.moment)),
-    change: (method, request, options) => server.change(method, request, options).then(taking(leases.moment)),
-    tell: (news) => {
-      server.tell(news);
+    ask(method, request, options) {
+      const behind = ahead.send();
+      if (behind !== undefined) return behind.then(() => this.ask(method, request, options));
+      return server.ask(method, request, options).then(taking(leases.moment));
     },
+    change(method, request, options) {
+      const behind = ahead.send();
+      if (behind !== undefined) return behind.then(() => this.change(method, request, options));
+      return server.change(method, request, options).then(taking(leases.moment));
+    },
+    tell(news) {
+      const behind = ahead.send();
+      if (behind === undefined) server.tell(news);
+      else {
+        void behind.then(() => {
+          this.tell(news);
+        });
+      }
+    },
+    ahead,
+    inodeNumbers: server.inodeNumbers,
     get session() {
       return server.session;
     },

@@ -28,6 +28,10 @@ export interface Leases {
   validMillis(): number;
   /** Answers asked for at `asked` brought these. */
   granted(grants: readonly LeaseGrant[], asked: number): void;
+  /** This session has made the inode, and nobody else knows of it yet. */
+  made(ino: Ino): void;
+  /** Gives up to be the only one, if that is known to the server: returns the number of the grant. */
+  lower(ino: Ino): number | undefined;
   /** In the frame handler of the recall. Returns what was held until now, believed or not. */
   recalled(recall: LeaseRecall): LeaseLevel;
   /** The session lives at the server at least until then (monotonic milliseconds). */
@@ -100,6 +104,15 @@ export function createLeases(clock: Clock): Leases {
           lease.number = number;
         }
       }
+    },
+    made(ino) {
+      leases.set(ino, { level: "exclusive", number: 0, since: moment });
+    },
+    lower(ino) {
+      const lease = leases.get(ino);
+      if (lease?.level !== "exclusive" || lease.number === 0) return undefined;
+      lease.level = "shared";
+      return lease.number;
     },
     recalled({ ino, to, drop }) {
       const lease = leases.get(ino);

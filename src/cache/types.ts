@@ -21,6 +21,8 @@ export interface ContentOwner {
   readonly mayCache: boolean;
   /** Whether nobody else may read or write it: writes may stay here. */
   readonly mayBuffer: boolean;
+  /** Whether small content may run ahead (remote/ahead-log.ts). */
+  readonly runsAhead: boolean;
   /** Whether the kernel keeps what it reads, whatever it is told: then a lease is asked for in any case. */
   readonly insists: boolean;
   /** The present moment (see Leases). */

@@ -23,6 +23,7 @@ export interface WriteBufferEvents {
   committed(extents: readonly Extent[], reply: WriteReply, since: number): void;
   /** The present moment. */
   moment(): number;
+  runsAhead(): boolean;
   /** There is open data now, and there was none. */
   becameDirty(): void;
   /** A flight failed whose data is kept: it is to be sent again. */
@@ -52,6 +53,7 @@ export class WriteBuffer {
     this.dirty = new DirtyRanges(context.memory, context.limits.blockBytesMax);
     this.queue = new CommitQueue(context, ino, {
       moment: () => events.moment(),
+      runsAhead: () => events.runsAhead(),
       committed: (flights, extents, reply, since) => {
         this.#committed(flights, extents, reply, since);
       },
@@ -211,13 +213,19 @@ export class WriteBuffer {
     };
   }
 
-  #committed(flights: readonly Flight[], extents: readonly Extent[], reply: WriteReply, since: number): void {
+  #committed(
+    flights: readonly Flight[],
+    extents: readonly Extent[],
+    reply: WriteReply | undefined,
+    since: number,
+  ): void {
     for (const flight of flights) {
       if (flight.appended === undefined) this.dirty.unseal(flight, "gone");
-      else flight.appended(reply.appendedAt);
+      else flight.appended(reply?.appendedAt ?? 0);
       if (flight.writes === this.#writes) this.time = undefined;
     }
     this.failures = 0;
+    if (reply === undefined) return;
     const isAppend = flights[0]?.appended !== undefined;
     const placed = isAppend
       ? extents.map((extent) => ({ ...extent, offset: extent.offset + reply.appendedAt }))

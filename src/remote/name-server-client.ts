@@ -16,6 +16,8 @@ import type { NameServerMethods } from "../protocol/name-server.ts";
 import type { ClusterMap } from "../protocol/types.ts";
 import type { Address, Handlers, ReplyOf, RequestOf } from "../rpc/types.ts";
 import { connectInTime, type Connect } from "./connect.ts";
+import { AheadQueue, type AheadLog } from "./ahead-log.ts";
+import { ReservedInodes, type InodeNumbers } from "./inode-numbers.ts";
 import { LockCalls } from "./lock-calls.ts";
 import { ServerCalls, type Reading } from "./server-calls.ts";
 import { ServerLink, sessionLost, type ServerPeer } from "./server-link.ts";
@@ -56,6 +58,8 @@ class NameServerClient implements NameServer {
   readonly #link: ServerLink;
   readonly #calls: ServerCalls;
   readonly #locks: LockCalls;
+  readonly #ahead: AheadQueue;
+  readonly #inodeNumbers: ReservedInodes;
   /** The era of which `onSession` has been told. */
   #toldEra = 0;
 
@@ -87,11 +91,27 @@ class NameServerClient implements NameServer {
       stay: (peer) => this.#session.keep(peer),
     });
     this.#calls = new ServerCalls({ link: this.#link, clock, timeoutMillis: options.timeoutMillis ?? Infinity });
+    this.#ahead = new AheadQueue({
+      clock,
+      events: events.ahead,
+      broken: (peer) => {
+        this.#link.gone(peer, "a batch of changes got no answer");
+      },
+    });
+    this.#inodeNumbers = new ReservedInodes((count) => this.#calls.change("reserveInodes", { count }), log);
     this.#locks = new LockCalls((method, request, how) => this.#calls.ask(method, request, how), log);
   }
 
   open(millis: number, signal: AbortSignal | undefined): Promise<void> {
     return this.#link.open(millis, limits.callMillis, signal);
+  }
+
+  get ahead(): AheadLog {
+    return this.#ahead;
+  }
+
+  get inodeNumbers(): InodeNumbers {
+    return this.#inodeNumbers;
   }
 
   get session(): SessionId {
@@ -147,6 +167,7 @@ class NameServerClient implements NameServer {
     } catch (error) {
       this.#log.warn({ err: error }, "the session was not closed in order, it will expire");
     }
+    this.#ahead.close();
     this.#calls.endSession(new FsError("ENOTCONN", "the name server client has been closed"));
     await this.#link.close();
   }
@@ -162,6 +183,7 @@ class NameServerClient implements NameServer {
       if (lost.length > 0) this.#events.onLocksLost?.(lost);
     }
     if (opening.resumed && !opening.leasesKept) await this.#reclaimLeases(peer, isKnown);
+    this.#ahead.connected(peer);
     this.#toldEra = this.#link.era;
     const told = this.#tell({ resumed: isKnown });
     if (!isKnown) await told;
@@ -187,6 +209,8 @@ class NameServerClient implements NameServer {
       this.#log.error({ session: this.session }, "the session was lost (it had expired); this is a new one");
     }
     this.#calls.endSession(sessionLost());
+    this.#ahead.endSession(sessionLost());
+    this.#inodeNumbers.clear();
     this.#locks.clear();
     this.#link.beginEra();
   }

@@ -7,6 +7,8 @@ import type { ClientMethods } from "../protocol/client.ts";
 import type { HeldLease, LeaseGrant, LeaseNews } from "../protocol/leases.ts";
 import type { NameServerMethods } from "../protocol/name-server.ts";
 import type { ClusterMap, Lock } from "../protocol/types.ts";
+import type { AheadEvents, AheadLog } from "./ahead-log.ts";
+import type { InodeNumbers } from "./inode-numbers.ts";
 import type { Handlers, Payload, RequestOf, ReplyOf } from "../rpc/types.ts";
 
 type Token = "op";
@@ -40,6 +42,9 @@ export interface NameServer {
     request: Omit<RequestOf<NameServerMethods, M>, Token>,
     options?: NameServerOptions,
   ): Promise<ReplyOf<NameServerMethods, M>>;
+  /** Changes that run ahead, and the numbers of inodes that they make. */
+  readonly ahead: AheadLog;
+  readonly inodeNumbers: InodeNumbers;
   /** Sent at once and without a reply; lost without a connection (the server asks again after a resumption). */
   tell(news: readonly LeaseNews[]): void;
   readonly session: SessionId;
@@ -61,6 +66,7 @@ export interface NameServerEvents {
    * that includes what its promise waits for (which must not be a call of this name server). A rejection is logged.
    */
   onSession(state: { resumed: boolean }): void | Promise<void>;
+  readonly ahead: AheadEvents;
   /** The session lives at the server at least until then (monotonic milliseconds). */
   onTrusted(until: number): void;
   /** The server was restarted: what this session had, to be reclaimed. */

@@ -1,9 +1,10 @@
 /** GETATTR, SETATTR and STATFS. A change of size goes through the file's content, which holds writes and flushes back. */
 import type { Nanos } from "../base/attributes.ts";
 import { FsError } from "../base/errno.ts";
-import type { Ino } from "../base/ids.ts";
+import type { Handle, Ino } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import type { AttributeChanges, AttributesReply, Operations, RequestContext } from "../fuse/operations.ts";
+import { setattrAhead } from "./ahead-attributes.ts";
 import { inodeOf, staleIfGone, type Core } from "./core.ts";
 import { hold, type Inode } from "./inode.ts";
 import { lostPrivileges } from "./privileges.ts";
@@ -18,9 +19,13 @@ const nanosMax = 2n ** 63n - 1n;
 export function attributeOperations(core: Core): Pick<Operations, "getattr" | "setattr" | "statfs" | "access"> {
   const { nameServer, coherence, inodes } = core;
 
-  const setattr: Operations["setattr"] = async (request, ino, handle, changes) => {
-    const inode = inodeOf(core, ino);
-    if (handle !== undefined) core.handles.file(handle);
+  const ask = async (
+    request: RequestContext,
+    inode: Inode,
+    handle: Handle | undefined,
+    changes: AttributeChanges,
+  ): Promise<AttributesReply> => {
+    const { ino } = inode;
     if (changes.size !== undefined && changes.size > limits.fileBytesMax) {
       throw new FsError("EFBIG", `inode ${String(ino)}: a file may have ${String(limits.fileBytesMax)} bytes`);
     }
@@ -44,7 +49,14 @@ export function attributeOperations(core: Core): Pick<Operations, "getattr" | "s
       }
       return askAttributes(core, request, ino);
     },
-    setattr,
+    setattr(request, ino, handle, changes) {
+      const inode = inodeOf(core, ino);
+      if (handle !== undefined) core.handles.file(handle);
+      if (setattrAhead(core, request, inode, withTimesInRange(changes))) return attributesReply(coherence, inode);
+      return ask(request, inode, handle, changes).finally(() => {
+        core.intent.changed(inode);
+      });
+    },
     async statfs(request) {
       const space = await nameServer.ask("statfs", {}, { signal: request.signal });
       const blocksFree = Math.floor(space.bytesFree / blockBytes);

@@ -5,6 +5,7 @@ import type { Ino } from "../base/ids.ts";
 import type { Name } from "../base/name.ts";
 import type { Entry, Operations, RequestContext } from "../fuse/operations.ts";
 import type { CallerIdentity } from "../protocol/types.ts";
+import { makeAhead } from "./ahead-creation.ts";
 import { changingNames } from "./changing-names.ts";
 import { inodeOf, type Core } from "./core.ts";
 import type { Inode } from "./inode.ts";
@@ -47,6 +48,7 @@ export function creationOperations(core: Core): Pick<Operations, Creating> {
       throw error;
     } finally {
       changed(told);
+      core.intent.namesChanged(directory);
     }
   };
 
@@ -66,6 +68,42 @@ export function creationOperations(core: Core): Pick<Operations, Creating> {
     return { entry: entryReply(coherence, inode, parent, since), opened: { handle: file.handle, ...how } };
   };
 
+  const ranAhead = (parent: Ino, inode: Inode): Entry => entryReply(coherence, inode, parent, coherence.moment);
+
+  const mkdir: Operations["mkdir"] = async (request, parent, name, { mode, umask }) => {
+    const { signal } = request;
+    const made = await make(request, parent, name, (caller) =>
+      nameServer.change("mkdir", { caller, parent, name, mode, umask }, { signal }),
+    );
+    // It is empty, and whatever gets a name in it is told here.
+    if (coherence.trustsNames(made.inode, made.since)) dentries.beginListing(made.inode.ino).complete();
+    return entry(parent, made);
+  };
+
+  const symlink: Operations["symlink"] = async (request, parent, name, target) => {
+    const { signal } = request;
+    return entry(
+      parent,
+      await make(request, parent, name, (caller) =>
+        nameServer.change("symlink", { caller, parent, name, umask: 0, target }, { signal }),
+      ),
+    );
+  };
+
+  const create: Operations["create"] = async (request, parent, name, { mode, umask }, flags) => {
+    const { signal } = request;
+    try {
+      const made = await make(request, parent, name, (caller) =>
+        nameServer.change("create", { caller, parent, name, mode, umask }, { signal }),
+      );
+      return opened(made.inode, parent, flags, made.since);
+    } catch (error) {
+      if (errnoOf(error) !== "EEXIST" || (flags & openFlag.exclusive) !== 0) throw error;
+      // The name appeared since the kernel looked: it looks again, and opens with the permission check of an open.
+      throw new FsError("ESTALE", `${String(parent)}: the name to create has appeared`, { cause: error });
+    }
+  };
+
   return {
     async mknod(request, parent, name, { mode, umask }, rdev) {
       const { signal } = request;
@@ -76,23 +114,18 @@ export function creationOperations(core: Core): Pick<Operations, Creating> {
         ),
       );
     },
-    async mkdir(request, parent, name, { mode, umask }) {
-      const { signal } = request;
-      const made = await make(request, parent, name, (caller) =>
-        nameServer.change("mkdir", { caller, parent, name, mode, umask }, { signal }),
-      );
-      // It is empty, and whatever gets a name in it is told here.
-      if (coherence.trustsNames(made.inode, made.since)) dentries.beginListing(made.inode.ino).complete();
-      return entry(parent, made);
+    mkdir(request, parent, name, creation) {
+      const made = makeAhead(core, request, parent, name, { method: "mkdir", ...creation });
+      return made === undefined ? mkdir(request, parent, name, creation) : ranAhead(parent, made);
     },
-    async symlink(request, parent, name, target) {
-      const { signal } = request;
-      return entry(
-        parent,
-        await make(request, parent, name, (caller) =>
-          nameServer.change("symlink", { caller, parent, name, umask: 0, target }, { signal }),
-        ),
-      );
+    symlink(request, parent, name, target) {
+      const made = makeAhead(core, request, parent, name, { method: "symlink", target });
+      return made === undefined ? symlink(request, parent, name, target) : ranAhead(parent, made);
+    },
+    create(request, parent, name, creation, flags) {
+      const made = makeAhead(core, request, parent, name, { method: "create", ...creation });
+      if (made === undefined) return create(request, parent, name, creation, flags);
+      return opened(made, parent, flags, coherence.moment);
     },
     async link(request, ino, newParent, newName) {
       const { signal } = request;
@@ -107,19 +140,6 @@ export function creationOperations(core: Core): Pick<Operations, Creating> {
       } catch (error) {
         inodes.markStale(inode);
         throw error;
-      }
-    },
-    async create(request, parent, name, { mode, umask }, flags) {
-      const { signal } = request;
-      try {
-        const made = await make(request, parent, name, (caller) =>
-          nameServer.change("create", { caller, parent, name, mode, umask }, { signal }),
-        );
-        return opened(made.inode, parent, flags, made.since);
-      } catch (error) {
-        if (errnoOf(error) !== "EEXIST" || (flags & openFlag.exclusive) !== 0) throw error;
-        // The name appeared since the kernel looked: it looks again, and opens with the permission check of an open.
-        throw new FsError("ESTALE", `${String(parent)}: the name to create has appeared`, { cause: error });
       }
     },
     async tmpfile(request, parent, { mode, umask }, flags) {

@@ -18,6 +18,10 @@ export interface DentryCache {
   /** All names of the directory are going to be set. The caller knows that no name changes without being set. */
   beginListing(parent: Ino): Listing;
   isComplete(parent: Ino): boolean;
+  /** Known to have no names. */
+  isEmpty(parent: Ino): boolean;
+  /** The inodes of its names, as far as they are known. */
+  children(parent: Ino): Iterable<Ino>;
   /** The directory is gone. */
   forget(parent: Ino): void;
   clear(): void;
@@ -133,6 +137,15 @@ export function createDentryCache(namesMax: number): DentryCache {
       };
     },
     isComplete: (parent) => directories.get(parent)?.complete === true,
+    isEmpty(parent) {
+      const directory = directories.get(parent);
+      if (directory?.complete !== true) return false;
+      for (const ino of directory.names.values()) if (ino !== null) return false;
+      return true;
+    },
+    *children(parent) {
+      for (const ino of directories.get(parent)?.names.values() ?? []) if (ino !== null) yield ino;
+    },
     forget(parent) {
       const directory = directories.get(parent);
       if (directory !== undefined) forget(directory);

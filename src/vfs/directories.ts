@@ -2,7 +2,7 @@
  * OPENDIR, READDIR(PLUS), RELEASEDIR, FSYNCDIR. Each open directory keeps the last page that the server gave; the page
  * counts as long as this client changed no name in the directory and may believe what it asked before, else the rest
  * is asked anew from where the reader is. READDIRPLUS makes names and attributes known to the kernel, so it may never
- * show an entry of an old page. Changes of names are at the server when they return: fsync has nothing to wait for.
+ * show an entry of an old page.
  */
 import { FsError } from "../base/errno.ts";
 import { fileType } from "../base/attributes.ts";
@@ -43,8 +43,10 @@ export function directoryOperations(core: Core): DirectoryOperations {
     },
     fsyncdir(_request, ino, handle) {
       handles.directory(handle);
+      const { ahead } = core.nameServer;
       // `dfs umount` has no other way to say: everything.
-      return ino === rootIno ? core.contents.flushAll() : undefined;
+      if (ino === rootIno) return core.contents.flushAll().then(() => ahead.flush());
+      return ahead.size === 0 ? undefined : ahead.flush();
     },
   };
 }

@@ -48,10 +48,13 @@ export function fileOperations(core: Core): Pick<Operations, "open" | "flush" | 
     },
     fsync(request, _ino, handle) {
       const inode = handles.file(handle).inode;
-      if (inode.content === undefined) return;
-      return flushed(inode, request.signal);
+      if (inode.content === undefined && core.nameServer.ahead.size === 0) return;
+      return synced(core, inode, request.signal);
     },
-    syncfs: () => core.contents.flushAll(),
+    async syncfs() {
+      await core.contents.flushAll();
+      await core.nameServer.ahead.flush();
+    },
   };
 }
 
@@ -101,6 +104,16 @@ async function close(core: Core, inode: Inode, lockOwner: bigint | undefined): P
     inode.flushAtClose = false;
     if (lockOwner !== undefined) await releaseOwner(core, inode, lockOwner);
   }
+}
+
+/** What the file has in memory first, then all that was changed before. */
+async function synced(core: Core, inode: Inode, signal: AbortSignal): Promise<void> {
+  const { ahead } = core.nameServer;
+  const flushing = flushed(inode, signal);
+  // Of its content some may be waiting for company.
+  void ahead.send();
+  await flushing;
+  await ahead.flush();
 }
 
 /** Reports what was lost, once. */

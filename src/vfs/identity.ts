@@ -21,6 +21,11 @@ export interface Identity {
   as<T>(request: Requester, call: (caller: CallerIdentity) => Promise<T>): Promise<T>;
 }
 
+/** As far as the kernel tells. */
+export function plainCaller({ uid, gid, parentGroup }: Requester): CallerIdentity {
+  return parentGroup === undefined ? { uid, gid } : { uid, gid, groups: [parentGroup] };
+}
+
 export const superuser: CallerIdentity = { uid: 0, gid: 0 };
 
 export function createIdentity(readGroups: ReadGroups): Identity {
@@ -43,8 +48,7 @@ export function createIdentity(readGroups: ReadGroups): Identity {
 
   return {
     as(request, call) {
-      const { uid, gid, parentGroup } = request;
-      const plain: CallerIdentity = parentGroup === undefined ? { uid, gid } : { uid, gid, groups: [parentGroup] };
+      const plain = plainCaller(request);
       if (request.uid === 0 || request.pid === 0) return call(plain);
       return (async () => {
         if (inNeed.has(request.pid)) return call(await withGroups(request));

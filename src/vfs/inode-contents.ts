@@ -46,6 +46,9 @@ export function createInodeContents(parts: InodeContentsParts): InodeContents {
         get mayBuffer() {
           return coherence.mayBuffer(inode);
         },
+        get runsAhead() {
+          return coherence.mayBuffer(inode);
+        },
         get insists() {
           return hasBufferedReader(inode);
         },

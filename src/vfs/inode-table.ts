@@ -27,6 +27,10 @@ export interface InodeTable {
   update(attributes: Attributes, since: number): Inode | undefined;
   /** As `update`, after a change asked for at `since`: answers that were asked for before its end are doubtful. */
   changed(attributes: Attributes, since: number): Inode | undefined;
+  /** It was changed here, and nobody else may have changed it. */
+  changedHere(inode: Inode, attributes: Attributes): void;
+  /** What ran ahead is at the server: sizes in blocks and of directories are known only there. */
+  settled(attributes: readonly Attributes[]): void;
   /** Attributes have to be asked anew. */
   markStale(inode: Inode): void;
   forget(ino: Ino, count: number): void;
@@ -170,6 +174,20 @@ export function createInodeTable(options: InodeTableOptions): InodeTable {
       inode.staleAt = now;
       accept(inode, attributes, coherence.holds(inode.ino, since) ? now : since);
       return inode;
+    },
+    changedHere(inode, attributes) {
+      const now = coherence.nextMoment();
+      inode.staleAt = now;
+      accept(inode, attributes, now);
+    },
+    settled(all) {
+      for (const { ino, size, blocks } of all) {
+        const inode = inodes.get(ino);
+        if (inode?.attributes === undefined || !coherence.trusts(inode)) continue;
+        const { attributes } = inode;
+        if (attributes.size !== size || attributes.blocks !== blocks)
+          inode.attributes = { ...attributes, size, blocks };
+      }
     },
     markStale(inode) {
       inode.staleAt = coherence.nextMoment();

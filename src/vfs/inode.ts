@@ -4,6 +4,7 @@ import type { FsError } from "../base/errno.ts";
 import type { Handle, Ino } from "../base/ids.ts";
 import type { Name } from "../base/name.ts";
 import type { FileContent } from "../cache/types.ts";
+import { isWriting } from "./open-flags.ts";
 
 export interface Inode {
   readonly ino: Ino;
@@ -34,6 +35,10 @@ export interface Inode {
   changesUnanswered: number;
   /** WRITEs that the kernel waits for: each may hold the lock of a page. */
   writesUnanswered: Set<ByteRange> | undefined;
+  /** Directories: changes of names, and of children, that had to be asked for (intent.ts). */
+  changesAsked: number;
+  childrenAsked: number;
+  claimAfter: number;
   /** READs that the kernel waits for. */
   readsUnanswered: number;
   /** Recalls of it that are not acknowledged yet. */
@@ -91,6 +96,12 @@ export function hasBufferedReader(inode: Inode): boolean {
   return false;
 }
 
+/** Whether somebody here may write to it. */
+export function hasWriter(inode: Inode | undefined): boolean {
+  for (const file of inode?.files ?? []) if (isWriting(file.flags)) return true;
+  return false;
+}
+
 export function newInode(ino: Ino, directory: boolean): Inode {
   return {
     ino,
@@ -111,6 +122,9 @@ export function newInode(ino: Ino, directory: boolean): Inode {
     namesChangedAt: 0,
     changesUnanswered: 0,
     writesUnanswered: undefined,
+    changesAsked: 0,
+    childrenAsked: 0,
+    claimAfter: 2,
     readsUnanswered: 0,
     recalls: 0,
     seenIn: undefined,

@@ -18,6 +18,8 @@ import type { InodeTable } from "./inode-table.ts";
 export interface ListAhead {
   /** A name of the directory has to be asked for. */
   missed(directory: Inode): void;
+  /** Its children are going to be changed: lists it for leases under which that can run ahead. */
+  claim(directory: Inode): void;
 }
 
 export interface ListAheadParts {
@@ -43,27 +45,29 @@ export function createListAhead(parts: ListAheadParts): ListAhead {
     directory: Inode,
     listing: Listing,
     cookie: number,
+    exclusive: boolean,
   ): Promise<{ names: number; last: number; end: boolean } | undefined> => {
     const since = coherence.moment;
-    const request = { ino: directory.ino, cookie, bytesMax: limits.directoryPageBytes, plus: true };
+    const request = { ino: directory.ino, cookie, bytesMax: limits.directoryPageBytes, plus: true, exclusive };
     const { entries, end } = await nameServer.ask("readdir", request);
     if (inodes.get(directory.ino) !== directory || !listing.isWhole) return undefined;
     if (!coherence.holds(directory.ino, since)) return undefined;
     for (const { name, ino, attributes } of entries) {
-      if (dentries.get(directory.ino, name) !== undefined) continue;
-      dentries.set(directory.ino, name, ino);
+      const known = dentries.get(directory.ino, name);
+      if (known === undefined) dentries.set(directory.ino, name, ino);
+      else if (known !== ino || !exclusive) continue;
       if (attributes !== undefined) inodes.foresee(attributes, since);
     }
     return { names: entries.length, last: entries.at(-1)?.cookie ?? cookie, end };
   };
 
-  const list = async (directory: Inode): Promise<void> => {
+  const list = async (directory: Inode, exclusive: boolean): Promise<void> => {
     const listing = dentries.beginListing(directory.ino);
     let names = 0;
     let cookie = 0;
     try {
       for (;;) {
-        const coming = takePage(directory, listing, cookie);
+        const coming = takePage(directory, listing, cookie, exclusive);
         directory.namesComing = coming.catch(() => undefined);
         const page = await coming;
         if (page === undefined) return;
@@ -91,7 +95,11 @@ export function createListAhead(parts: ListAheadParts): ListAhead {
       const estimate = (directory.attributes?.size ?? 0) / bytesPerName;
       if (estimate > namesMax || misses < estimate / namesPerMiss) return;
       directory.lookupsMissed = 0;
-      background.run("list a directory ahead", list(directory));
+      background.run("list a directory ahead", list(directory, false));
+    },
+    claim(directory) {
+      if (directory.namesComing !== undefined || !coherence.knowsNames(directory.ino) || directory.removed) return;
+      background.run("claim the children of a directory", list(directory, true));
     },
   };
 }

@@ -8,11 +8,11 @@
  */
 import { sleep } from "../base/clock.ts";
 import { errnoOf } from "../base/errno.ts";
+import { limits } from "../base/limits.ts";
 import { isDirectory } from "../base/attributes.ts";
 import type { LeaseLevel, LeaseNews, LeaseRecall, LeaseScope } from "../protocol/leases.ts";
-import type { Leases } from "../cache/leases.ts";
 import type { Core } from "./core.ts";
-import type { Inode } from "./inode.ts";
+import { hasWriter, type Inode } from "./inode.ts";
 import type { ForgottenName } from "./kernel-caches.ts";
 
 export interface Recalls {
@@ -30,8 +30,8 @@ interface Debt {
 
 const blockedMillis = 1_000;
 
-export function createRecalls(core: Omit<Core, "recalls">, leases: Leases): Recalls {
-  const { contents, dentries, inodes, background, nameServer, log, clock } = core;
+export function createRecalls(core: Omit<Core, "recalls">): Recalls {
+  const { contents, dentries, inodes, leases, background, nameServer, log, clock } = core;
   let waiting: LeaseNews[] = [];
 
   /** What is told in one turn travels together. */
@@ -50,15 +50,30 @@ export function createRecalls(core: Omit<Core, "recalls">, leases: Leases): Reca
     const { ino, to, drop } = recall;
     const inode = inodes.get(ino);
     const names: ForgottenName[] = [];
+    if (before === "exclusive" && inode?.directory === true) lowerChildren(ino);
     if (to === "none" || drop.some(({ kind }) => kind === "everything")) dentries.forget(ino);
     for (const scope of drop) if (scope.kind === "entry") names.push(forgetName(recall.ino, scope.name));
     if (to === "none" || drop.some(({ kind }) => kind !== "entry" && kind !== "attributes")) contents.forget(ino);
     if (inode !== undefined) {
       inode.recalls++;
+      inode.changesAsked = 0;
       if (to === "none" || drop.length > 0) inodes.markStale(inode);
       if (names.length > 0 || to === "none") inode.namesChangedAt = leases.moment;
     }
     return { recall, before, inode, names };
+  };
+
+  /** Who asks for a directory will ask for its children: those that are not being changed are given back beforehand. */
+  const lowerChildren = (directory: LeaseRecall["ino"]): void => {
+    let left = limits.leaseNewsMax * 4;
+    for (const ino of dentries.children(directory)) {
+      const inode = inodes.get(ino);
+      if (inode?.content?.isDirty === true || hasWriter(inode)) continue;
+      const number = leases.lower(ino);
+      if (number === undefined) continue;
+      tell({ kind: "lowered", ino, number });
+      if (--left === 0) return;
+    }
   };
 
   const forgetName = (directory: LeaseRecall["ino"], name: ForgottenName["name"]): ForgottenName => {

@@ -10,6 +10,7 @@ import { isDirectory, type Attributes } from "../base/attributes.ts";
 import type { Ino } from "../base/ids.ts";
 import type { Name } from "../base/name.ts";
 import { renameFlags, type Operations, type RequestContext } from "../fuse/operations.ts";
+import { removeAhead, renameAhead, type Renaming } from "./ahead-removal.ts";
 import { changingNames } from "./changing-names.ts";
 import { inodeOf, type Core } from "./core.ts";
 import { hold, type Inode } from "./inode.ts";
@@ -23,6 +24,8 @@ interface Victim {
   readonly victim: Ino | undefined;
   /** What is left of it; null: nothing. Undefined: the operation failed. */
   done(remains: Attributes | null | undefined): void;
+  /** It had to be asked for. */
+  asked(): void;
 }
 
 export function removalOperations(core: Core): Pick<Operations, "unlink" | "rmdir" | "rename"> {
@@ -53,14 +56,26 @@ export function removalOperations(core: Core): Pick<Operations, "unlink" | "rmdi
       throw error;
     } finally {
       changed(told);
+      core.intent.namesChanged(directory);
+      victim.asked();
     }
   };
 
+  const removeOrAsk = (
+    method: "unlink" | "rmdir",
+    request: RequestContext,
+    parent: Ino,
+    name: Name,
+  ): Promise<void> | undefined =>
+    removeAhead(core, request, method, parent, name) ? undefined : remove(method, request, parent, name);
+
   return {
-    unlink: (request, parent, name) => remove("unlink", request, parent, name),
-    rmdir: (request, parent, name) => remove("rmdir", request, parent, name),
-    rename: (request, parent, name, newParent, newName, flags) =>
-      rename(core, request, { parent, name, newParent, newName, flags }),
+    unlink: (request, parent, name) => removeOrAsk("unlink", request, parent, name),
+    rmdir: (request, parent, name) => removeOrAsk("rmdir", request, parent, name),
+    rename(request, parent, name, newParent, newName, flags) {
+      const renaming = { parent, name, newParent, newName, flags };
+      return renameAhead(core, request, renaming) ? undefined : rename(core, request, renaming);
+    },
   };
 }
 
@@ -69,14 +84,6 @@ type Known = Ino | null | undefined;
 
 function knownName({ coherence, dentries }: Core, parent: Ino, name: Name): Known {
   return coherence.knowsNames(parent) ? dentries.get(parent, name) : undefined;
-}
-
-interface Renaming {
-  readonly parent: Ino;
-  readonly name: Name;
-  readonly newParent: Ino;
-  readonly newName: Name;
-  readonly flags: number;
 }
 
 async function rename(core: Core, request: RequestContext, renaming: Renaming): Promise<void> {
@@ -112,6 +119,9 @@ async function rename(core: Core, request: RequestContext, renaming: Renaming): 
     throw error;
   } finally {
     changed(told);
+    for (const directory of directories) core.intent.namesChanged(directory);
+    const moved = typeof source === "number" ? core.inodes.get(source) : undefined;
+    if (moved !== undefined) core.intent.changed(moved);
   }
 }
 
@@ -156,7 +166,7 @@ async function flushBeforeReplacing(core: Core, request: RequestContext, renamin
   }
 }
 
-const noVictim: Victim = { keep: true, victim: undefined, done: () => undefined };
+const noVictim: Victim = { keep: true, victim: undefined, done: () => undefined, asked: () => undefined };
 
 function meaning({ keep, victim }: Victim): { keep: boolean; victim?: Ino } {
   return victim === undefined ? { keep } : { keep, victim };
@@ -172,6 +182,9 @@ function aim(core: Core, ino: Ino | null | undefined): Victim {
     done(remains) {
       finish(core, inode, keep, remains);
       unblock?.();
+    },
+    asked() {
+      if (inode !== undefined) core.intent.changed(inode);
     },
   };
 }

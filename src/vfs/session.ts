@@ -72,6 +72,18 @@ export function createSessionEvents({ leases, clock, log, core }: SessionEventsP
       leases.trust(until - limits.trustMarginMillis);
       watchTrust();
     },
+    ahead: {
+      moment: () => leases.moment,
+      onApplied(attributes, grants, asked) {
+        leases.granted(grants, asked);
+        core()?.inodes.settled(attributes);
+      },
+      onLost(error) {
+        log.error({ error: String(error) }, "changes that ran ahead are lost");
+        const here = core();
+        if (here !== undefined) loseSession(here);
+      },
+    },
     heldLeases: () => leases.held(),
     onLeasesReclaimed(grants) {
       const lost = leases.reclaimed(grants);

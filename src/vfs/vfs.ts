@@ -27,6 +27,7 @@ import { createIdentity, readProcessGroups, type ReadGroups } from "./identity.t
 import { createInodeContents } from "./inode-contents.ts";
 import { createInodeTable, type InodeTable } from "./inode-table.ts";
 import { createInvalidations } from "./invalidations.ts";
+import { createIntent } from "./intent.ts";
 import { createKernelCaches } from "./kernel-caches.ts";
 import { createListAhead } from "./list-ahead.ts";
 import { lockOperations } from "./locks.ts";
@@ -125,16 +126,19 @@ function createCore(
     },
   });
   const namesMax = options.listAheadMax ?? limits.clientListAheadNamesMax;
+  const listAhead = createListAhead({ nameServer, coherence, inodes, dentries, background, namesMax });
   const core: Omit<Core, "recalls"> = {
     nameServer,
     contents,
+    leases,
     clock,
     log,
     background,
     coherence,
     inodes,
     dentries,
-    listAhead: createListAhead({ nameServer, coherence, inodes, dentries, background, namesMax }),
+    listAhead,
+    intent: createIntent({ nameServer, leases, inodes, listAhead, background }),
     handles: createHandles(),
     identity: createIdentity(options.readGroups ?? readProcessGroups),
     inodeContents,
@@ -151,7 +155,7 @@ function createCore(
     notifier: undefined,
     kernelCaches: undefined,
   };
-  return Object.assign(core, { recalls: createRecalls(core, leases) });
+  return Object.assign(core, { recalls: createRecalls(core) });
 }
 
 function allOperations(core: Core): Operations {
@@ -187,6 +191,7 @@ async function stop(core: Core): Promise<void> {
   };
   await attempt("flush", () => core.contents.flushAll());
   await attempt("store access times", () => core.accessTimes.flush());
+  await attempt("send what ran ahead", () => core.nameServer.ahead.flush());
   core.inodes.forgetAll();
   await core.background.settled();
   await attempt("shut the caches down", () => core.contents.shutdown());

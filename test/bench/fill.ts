@@ -40,6 +40,7 @@ export async function fillNameServer(port: number, files: number): Promise<numbe
         inodesRemoved: () => ({ inUse: [] }),
       },
       onSession: () => undefined,
+      ahead: { moment: () => 0, onApplied: () => undefined, onLost: () => undefined },
       onTrusted: () => undefined,
       heldLeases: () => [],
       onLeasesReclaimed: () => undefined,

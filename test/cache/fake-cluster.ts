@@ -7,6 +7,7 @@ import { toGroupId, toIno, type BlockId, type ClusterId, type Ino, type SessionI
 import type { Attributes } from "../../src/base/attributes.ts";
 import { limits } from "../../src/base/limits.ts";
 import { cutExtents, extentEnd, joinExtents } from "../../src/protocol/extents.ts";
+import { nothingAhead } from "../support/closed-log.ts";
 import type { NameServerMethods } from "../../src/protocol/name-server.ts";
 import type { Extent } from "../../src/protocol/types.ts";
 import type { BlockReader, BlockWriter, NameServer } from "../../src/remote/types.ts";
@@ -82,6 +83,7 @@ export class FakeCluster {
   }
 
   readonly nameServer: NameServer = {
+    ...nothingAhead,
     ask: async (method, request) => {
       await this.delay();
       this.requests.push({ method, request });

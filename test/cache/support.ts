@@ -63,6 +63,7 @@ export function startClient(
       get moment() {
         return moment;
       },
+      runsAhead: false,
       serverAttributes: () => undefined,
       lost: (error: Error) => lost.push(error),
     };

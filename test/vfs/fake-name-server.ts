@@ -8,6 +8,7 @@ import { FsError, type ErrnoName } from "../../src/base/errno.ts";
 import { rootIno, toIno, type Ino } from "../../src/base/ids.ts";
 import type { Name } from "../../src/base/name.ts";
 import type { NameServer } from "../../src/remote/types.ts";
+import { nothingAhead } from "../support/closed-log.ts";
 import { FakeLeases } from "./fake-leases.ts";
 
 export interface Call {
@@ -46,6 +47,7 @@ export class FakeNameServer {
       tell: (news: Parameters<NameServer["tell"]>[0]) => {
         this.leases.told(news);
       },
+      ...nothingAhead,
       nowNanos: () => this.now,
       bytesFree: this.bytesFree,
       close: () => {

@@ -144,6 +144,7 @@ export class FakeNameServer {
 export const quietEvents: NameServerEvents = {
   handlers: { recallLeases: () => ({}), inodesRemoved: () => ({ inUse: [] }) },
   onSession: () => undefined,
+  ahead: { moment: () => 0, onApplied: () => undefined, onLost: () => undefined },
   onTrusted: () => undefined,
   heldLeases: () => [],
   onLeasesReclaimed: () => undefined,
