@@ -138,11 +138,9 @@ export class AheadQueue implements AheadLog {
 
   /** The session is over (`error` says why), and with it what was not durable. A new one begins afresh. */
   endSession(error: Error): void {
-    const hadEntries = this.size > 0;
     this.#drop(error);
     this.#hasFailed = false;
     this.#sequence = 0;
-    if (hadEntries) this.#loss = lost(error);
   }
 
   close(): void {
@@ -197,7 +195,8 @@ export class AheadQueue implements AheadLog {
       (error: unknown) => {
         const errno = error instanceof FsError ? error.errno : undefined;
         if (errno === "ECONNRESET" || errno === "ENOTCONN") this.#disconnected(peer);
-        else this.#fail(error as Error);
+        // Else it belongs to a session that has ended, or was answered over another connection.
+        else if (this.#batches.includes(batch)) this.#fail(error as Error);
       },
     );
   }
@@ -233,7 +232,6 @@ export class AheadQueue implements AheadLog {
   #fail(cause: Error): void {
     if (this.#hasFailed) return;
     this.#hasFailed = true;
-    this.#loss = lost(cause);
     this.#drop(cause);
     this.#events.onLost(cause);
   }
@@ -241,6 +239,8 @@ export class AheadQueue implements AheadLog {
   #drop(cause: Error): void {
     const error = lost(cause);
     const all = [...this.#batches.flatMap(({ waiting }) => waiting), ...this.#waiting];
+    // Who waits for a flush is told now, nobody else later.
+    if (all.length > 0 && this.#watchers.length === 0) this.#loss = error;
     this.#batches = [];
     this.#waiting = [];
     this.#batchedEntries = 0;
