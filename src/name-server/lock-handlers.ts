@@ -9,7 +9,10 @@ export type LockHandlers = Pick<Handlers<NameServerMethods, PeerMethods>, "getLo
 
 export function createLockHandlers({ sessions, locks }: { sessions: Sessions; locks: LockService }): LockHandlers {
   return {
-    getLock: ({ ino, lock }, { peer }) => ({ lock: locks.getLock(sessions.of(peer), ino, lock) }),
+    getLock({ ino, lock }, context) {
+      const found = locks.getLock(sessions.of(context.peer), ino, lock, () => context.signal);
+      return found instanceof Promise ? found.then((late) => ({ lock: late })) : { lock: found };
+    },
     setLock(request, context) {
       const waiting = locks.setLock(sessions.of(context.peer), request, () => context.signal);
       return waiting === undefined ? {} : waiting.then(() => ({}));

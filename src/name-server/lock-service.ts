@@ -15,8 +15,8 @@ import type { Session } from "./types.ts";
 type LockRequest = RequestOf<NameServerMethods, "setLock">;
 
 export interface LockService {
-  /** The first lock in the way, or null. */
-  getLock(session: Session, ino: Ino, lock: Lock): Lock | null;
+  /** The first lock in the way, or null. Waits like `setLock` for the sessions of before a restart. */
+  getLock(session: Session, ino: Ino, lock: Lock, signal: () => AbortSignal): Lock | null | Promise<Lock | null>;
   /** Takes or releases; resolves when granted. EAGAIN, EDEADLK, ENOLCK, EINVAL; the signal's reason when given up. */
   setLock(session: Session, request: LockRequest, signal: () => AbortSignal): void | Promise<void>;
   releaseLocks(
@@ -46,6 +46,16 @@ export function createLockService(inGrace: () => boolean): LockService {
     if (table.take(ino, session.id, lock)) return;
     if (!wait) throw new FsError("EAGAIN", `inode ${String(ino)}: locked by another`);
     return granted(session, ino, lock, signal());
+  }
+
+  function getLock(
+    session: Session,
+    ino: Ino,
+    lock: Lock,
+    signal: () => AbortSignal,
+  ): Lock | null | Promise<Lock | null> {
+    if (inGrace()) return graceOver(signal()).then(() => getLock(session, ino, lock, signal));
+    return table.conflict(ino, session.id, lock) ?? null;
   }
 
   function granted(session: Session, ino: Ino, lock: Lock, signal: AbortSignal): Promise<void> {
@@ -86,7 +96,7 @@ export function createLockService(inGrace: () => boolean): LockService {
   }
 
   return {
-    getLock: (session, ino, lock) => table.conflict(ino, session.id, lock) ?? null,
+    getLock,
     setLock,
     releaseLocks: (session, { ino, owner, kind }) => {
       table.release(ino, session.id, owner, kind);

@@ -1,4 +1,7 @@
-/** Several clients that keep what they may, in random order, over the real handlers: nobody ever keeps what is not so. */
+/**
+ * Several clients that keep what they may, in random order, over the real handlers, with broken connections and restarts
+ * of the server: nobody ever keeps what is not so.
+ */
 import { strict as assert } from "node:assert";
 import test from "ava";
 import type { Ino } from "../../src/base/ids.ts";
@@ -103,11 +106,18 @@ async function run(seed: number): Promise<void> {
   };
   for (let round = 0; round < roundsPerCluster; round++) {
     for (let at = 0; at < stepsPerRound; at++) {
-      step(cluster, random, pick(random, models));
+      const model = pick(random, models);
+      if (!model.isAsking && random.below(20) === 0) await model.reconnect();
+      step(cluster, random, model);
       if (random.below(2) === 0) await settle(1);
       check();
     }
     await drain(models, check);
+    if (random.below(10) === 0) {
+      await cluster.crash();
+      await Promise.all(models.map((model) => model.reconnect()));
+      check();
+    }
     // So that what bounces is given leases again.
     await cluster.clock.advance(random.below(2) * 200);
   }

@@ -86,12 +86,34 @@ export class ModelClient {
     if (found === undefined) {
       found = { level: "none", number: 0, recalledAt: 0, shown: undefined, isDirty: false };
       this.beliefs.set(ino, found);
+      // Whatever it knows it may have open.
+      this.client.inUse.add(ino);
     }
     return found;
   }
 
   get isIdle(): boolean {
-    return this.#asking.size + this.#changing.size + this.#open.length === 0;
+    return !this.isAsking && this.#open.length === 0;
+  }
+
+  get isAsking(): boolean {
+    return this.#asking.size + this.#changing.size > 0;
+  }
+
+  /** Its connection breaks, and it resumes; after a restart of the server it says what it has. */
+  async reconnect(): Promise<void> {
+    if (this.client.peer.isOpen) await this.client.disconnect();
+    this.client.held = [...this.beliefs].flatMap(([ino, { level }]) => (level === "none" ? [] : [{ ino, level }]));
+    await this.client.connect();
+    const { resumed, leasesKept } = await this.client.open(this.client.session);
+    assert(resumed);
+    if (leasesKept) return;
+    const grants = new Map((await this.client.reclaim()).map((grant) => [grant.ino, grant]));
+    for (const [ino, belief] of this.beliefs) {
+      const grant = grants.get(ino);
+      assert.equal(grant?.level ?? "none", belief.level, `inode ${String(ino)} was lost by a restart`);
+      if (grant !== undefined) belief.number = grant.number;
+    }
   }
 
   /** A request that reads; `name`: what it tells the inode of. */

@@ -123,6 +123,7 @@ test("after a restart locks are only taken again until every session is back", a
   await cluster.crash();
   await first.resume();
   const early = asking(first, write);
+  const shown = first.call("getLock", { ino, lock: write });
   await live(cluster, 2_000, { clients: [first] });
   t.is(early.state, "waiting");
   await second.connect();
@@ -134,6 +135,7 @@ test("after a restart locks are only taken again until every session is back", a
   await second.reclaim();
   await settle();
   t.is(early.state, "waiting", "the holder came back to its own");
+  t.deepEqual((await shown).lock, write, "nor is it said before that nobody has it");
   await second.call("setLock", { ino, lock: unlock, wait: false });
   await early.done;
   t.is(early.state, "granted");
