@@ -33,8 +33,10 @@ export function leasedNameServer(server: NameServer, leases: Leases): NameServer
     },
     tell(news) {
       const behind = ahead.send();
-      if (behind === undefined) server.tell(news);
-      else {
+      if (behind === undefined) {
+        for (const one of news) if (one.kind === "acknowledged") leases.acknowledged(one.ino, one.number);
+        server.tell(news);
+      } else {
         void behind.then(() => {
           this.tell(news);
         });

@@ -32,8 +32,13 @@ export interface Leases {
   made(ino: Ino): void;
   /** Gives up to be the only one, if that is known to the server: returns the number of the grant. */
   lower(ino: Ino): number | undefined;
-  /** In the frame handler of the recall. Returns what was held until now, believed or not. */
+  /**
+   * In the frame handler of the recall. Returns what was held until now, believed or not. Until it is acknowledged,
+   * answers about the inode are not kept: they are told before what it is recalled for has happened.
+   */
   recalled(recall: LeaseRecall): LeaseLevel;
+  /** The server is told now, before whatever is asked later. */
+  acknowledged(ino: Ino, number: number): void;
   /** The session lives at the server at least until then (monotonic milliseconds). */
   trust(until: number): void;
   /** When nothing is believed any more unless `trust` is called. */
@@ -51,6 +56,8 @@ interface Lease {
   number: number;
   /** Answers asked for before are not kept. */
   since: number;
+  /** Numbers of recalls to drop parts of it that are not acknowledged. */
+  recalls: Set<number> | undefined;
 }
 
 /** Inodes whose last recall is remembered one by one. */
@@ -90,14 +97,14 @@ export function createLeases(clock: Clock): Leases {
     },
     holds(ino, since) {
       const lease = leases.get(ino);
-      return lease !== undefined && since >= lease.since && remainingMillis() > 0;
+      return lease !== undefined && since >= lease.since && lease.recalls === undefined && remainingMillis() > 0;
     },
     validMillis: () => Math.max(0, Math.min(limits.kernelValidityMillis, Math.floor(remainingMillis()))),
     granted(grants, asked) {
       for (const { ino, number, level } of grants) {
         if (asked < (recent.get(ino) ?? earlier)) continue;
         const lease = leases.get(ino);
-        if (lease === undefined) leases.set(ino, { level, number, since: asked });
+        if (lease === undefined) leases.set(ino, { level, number, since: asked, recalls: undefined });
         else if (number > lease.number) {
           // Only a recall takes anything away: a listing offers "shared" also for what is held exclusively.
           if (level === "exclusive") lease.level = level;
@@ -106,7 +113,7 @@ export function createLeases(clock: Clock): Leases {
       }
     },
     made(ino) {
-      leases.set(ino, { level: "exclusive", number: 0, since: moment });
+      leases.set(ino, { level: "exclusive", number: 0, since: moment, recalls: undefined });
     },
     lower(ino) {
       const lease = leases.get(ino);
@@ -114,7 +121,7 @@ export function createLeases(clock: Clock): Leases {
       lease.level = "shared";
       return lease.number;
     },
-    recalled({ ino, to, drop }) {
+    recalled({ ino, number, to, drop }) {
       const lease = leases.get(ino);
       const now = noteRecall(ino);
       if (lease === undefined) return "none";
@@ -122,9 +129,18 @@ export function createLeases(clock: Clock): Leases {
       if (to === "none") leases.delete(ino);
       else {
         lease.level = to;
-        if (drop.length > 0) lease.since = now;
+        if (drop.length > 0) {
+          lease.since = now;
+          (lease.recalls ??= new Set()).add(number);
+        }
       }
       return before;
+    },
+    acknowledged(ino, number) {
+      const lease = leases.get(ino);
+      if (lease?.recalls?.delete(number) !== true) return;
+      lease.since = ++moment;
+      if (lease.recalls.size === 0) lease.recalls = undefined;
     },
     trust(until) {
       trustedUntil = until;

@@ -10,7 +10,7 @@ import type { Ino } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import type { Leases } from "../cache/leases.ts";
 import type { Notifier, Opened } from "../fuse/operations.ts";
-import type { Inode } from "./inode.ts";
+import type { ByteRange, Inode } from "./inode.ts";
 import type { Invalidations } from "./invalidations.ts";
 
 export interface Coherence {
@@ -38,8 +38,8 @@ export interface Coherence {
   /** How a file is opened. `appending`: its writes go where the end is. */
   openFlags(inode: Inode, appending: boolean): Omit<Opened, "handle">;
   openDirectoryFlags(inode: Inode): Omit<Opened, "handle">;
-  /** The kernel may have put this range into its page cache by an answered READ or WRITE. */
-  transferred(inode: Inode, offset: number, length: number): void;
+  /** The kernel may have put this range into its page cache by an answered READ or WRITE that came at `since`. */
+  transferred(inode: Inode, range: ByteRange, since: number): void;
   start(notifier: Notifier): void;
 }
 
@@ -78,8 +78,8 @@ export function createCoherence(leases: Leases, invalidations: Invalidations): C
       if (!hasLease(inode.ino)) return {};
       return { keepCache: keepsPages(inode), cacheDirectory: true };
     },
-    transferred(inode, offset, length) {
-      if (length > 0 && !hasLease(inode.ino)) invalidations.add(inode.ino, offset, length);
+    transferred({ ino }, { offset, length }, since) {
+      if (length > 0 && !leases.holds(ino, since)) invalidations.add(ino, offset, length);
     },
     start(notifier) {
       nameValidMillisMax = notifier.canInvalidateAllEntries

@@ -71,7 +71,8 @@ export function createInodeTable(options: InodeTableOptions): InodeTable {
     if (inode.removed && attributes.nlink > 0) revive(inode);
     if (known === undefined) attributesCount++;
     inode.attributes = attributes;
-    inode.learnedAt = since;
+    // Without a lease now, a later one does not make it true: it may have changed in between.
+    inode.learnedAt = coherence.holds(inode.ino, since) ? since : -1;
     inode.accessTimeSettled = false;
     if (known?.ctime !== attributes.ctime) inode.xattrs = undefined;
     if (inode.accessTime !== undefined && inode.accessTime <= attributes.atime) inode.accessTime = undefined;

@@ -56,7 +56,7 @@ export function rangeOperations(core: Core): Pick<Operations, "fallocate" | "lse
         return reply.copied;
       });
       core.accessTimes.read(source.inode);
-      coherence.transferred(target.inode, to.offset, copied);
+      coherence.transferred(target.inode, { offset: to.offset, length: copied }, coherence.moment);
       return copied;
     },
   };

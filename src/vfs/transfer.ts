@@ -16,13 +16,13 @@ export function transferOperations(core: Core): Pick<Operations, "read" | "write
   const { coherence, handles, inodeContents, accessTimes } = core;
 
   /** What the kernel puts into its page cache by this answer may not stay there without a lease. */
-  const passing = (inode: Inode, offset: number, length: number, result: ReadPieces): ReadResult => {
-    if (coherence.holds(inode.ino, coherence.moment)) return result;
+  const passing = (inode: Inode, range: ByteRange, since: number, result: ReadPieces): ReadResult => {
+    if (coherence.holds(inode.ino, since)) return result;
     return {
       pieces: result.pieces,
       release() {
         result.release?.();
-        coherence.transferred(inode, offset, length);
+        coherence.transferred(inode, range, since);
       },
     };
   };
@@ -31,17 +31,18 @@ export function transferOperations(core: Core): Pick<Operations, "read" | "write
     read(request, _ino, handle, offset, length) {
       const file = handles.file(handle);
       const inode = file.inode;
+      const since = coherence.moment;
       const result = inodeContents.of(inode).read(offset, length, request.signal);
       if ((file.flags & openFlag.noAccessTime) === 0) accessTimes.read(inode);
       if (result instanceof Promise) {
         inode.readsUnanswered++;
         return result
-          .then((pieces) => passing(inode, offset, length, pieces))
+          .then((pieces) => passing(inode, { offset, length }, since, pieces))
           .finally(() => {
             inode.readsUnanswered--;
           });
       }
-      return passing(inode, offset, length, result);
+      return passing(inode, { offset, length }, since, result);
     },
 
     write(request, _ino, handle, offset, content, { flags, fromPageCache, killPrivileges }) {
@@ -56,6 +57,8 @@ export function transferOperations(core: Core): Pick<Operations, "read" | "write
       const options = { time: timeFor(core, inode), clearPrivileges };
       inode.accessTimeSettled = false;
       inode.writtenBytes += content.length;
+      const since = coherence.moment;
+      const range = { offset, length: content.length };
       const body = inodeContents.of(inode);
       let done: MaybePromise<void>;
       try {
@@ -68,10 +71,10 @@ export function transferOperations(core: Core): Pick<Operations, "read" | "write
       }
       const told = tellOfPrivileges(core, request, inode, clearPrivileges);
       if (done === undefined && told === undefined) {
-        coherence.transferred(inode, offset, content.length);
+        coherence.transferred(inode, range, since);
         return content.length;
       }
-      return finished(core, inode, { offset, length: content.length }, done, told);
+      return finished(core, inode, { range, since }, done, told);
     },
   };
 }
@@ -79,7 +82,7 @@ export function transferOperations(core: Core): Pick<Operations, "read" | "write
 async function finished(
   core: Core,
   inode: Inode,
-  range: ByteRange,
+  { range, since }: { readonly range: ByteRange; readonly since: number },
   done: MaybePromise<void>,
   told: Promise<unknown> | undefined,
 ): Promise<number> {
@@ -95,7 +98,7 @@ async function finished(
   } finally {
     inode.writesUnanswered.delete(range);
   }
-  core.coherence.transferred(inode, offset, length);
+  core.coherence.transferred(inode, range, since);
   return length;
 }
 
