@@ -1,12 +1,13 @@
 /**
  * How far a session's ahead log is, and which inode numbers it may still give. Numbers are byte offsets.
  *
- *   AheadRecord   0 format  1 sequence:8  9 entries:2  11 errnoBytes  12 errno  ... for each range: first:8 count:4
- *                 usedBytes:2 used (one bit for each number that was given, lowest bit first, without zeros at the end)
+ *   AheadRecord   0 format  1 sequence:8  9 entries:2  11 ranges:2  13 errnoBytes  14 errno  ... for each range: first:8
+ *                 count:4 usedBytes:2 used (one bit for each number that was given, lowest first, without zeros at the end)
  */
 import { checkLength, checkRecord, readU64, writeU64 } from "./record-codec.ts";
 
 const format = 1;
+const headBytes = 14;
 const rangeBytes = 14;
 
 export interface AheadRecord {
@@ -27,13 +28,14 @@ export interface NumberRange {
 }
 
 export function encodeAhead({ sequence, entries, errno, ranges }: AheadRecord): Buffer {
-  const bytes = ranges.reduce((sum, { used }) => sum + rangeBytes + used.length, 12 + errno.length);
+  const bytes = ranges.reduce((sum, { used }) => sum + rangeBytes + used.length, headBytes + errno.length);
   const out = Buffer.allocUnsafe(bytes);
   out[0] = format;
   writeU64(out, sequence, 1);
   out.writeUInt16LE(entries, 9);
-  out[11] = errno.length;
-  let at = 12 + out.write(errno, 12, "latin1");
+  out.writeUInt16LE(ranges.length, 11);
+  out[13] = errno.length;
+  let at = headBytes + out.write(errno, headBytes, "latin1");
   for (const { first, count, used } of ranges) {
     writeU64(out, first, at);
     out.writeUInt32LE(count, at + 8);
@@ -46,12 +48,13 @@ export function encodeAhead({ sequence, entries, errno, ranges }: AheadRecord): 
 
 /** `used` is a copy. */
 export function decodeAhead(from: Buffer): AheadRecord {
-  checkRecord(from, "ahead", format, 12);
-  let at = 12 + from.readUInt8(11);
+  checkRecord(from, "ahead", format, headBytes);
+  let at = headBytes + from.readUInt8(13);
   checkRecord(from, "ahead", format, at);
-  const errno = from.toString("latin1", 12, at);
+  const errno = from.toString("latin1", headBytes, at);
   const ranges: NumberRange[] = [];
-  while (at + rangeBytes <= from.length) {
+  while (ranges.length < from.readUInt16LE(11)) {
+    checkRecord(from, "ahead", format, at + rangeBytes);
     const end = at + rangeBytes + from.readUInt16LE(at + 12);
     checkRecord(from, "ahead", format, end);
     const used = Buffer.from(from.subarray(at + rangeBytes, end));

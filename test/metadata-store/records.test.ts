@@ -87,6 +87,13 @@ const codecs: Codec[] = [
     { sequence: 2 ** 40, method: "rename", reply: Buffer.from([1, 2, 3]) },
     16,
   ),
+  codec("ahead", records.encodeAhead, records.decodeAhead, {
+    ...{ sequence: 2 ** 40, entries: 256, errno: "ENOSPC" },
+    ranges: [
+      { first: big, count: 4_096, used: Buffer.alloc(0) },
+      { first: 2 ** 40, count: 9, used: Buffer.from([255, 1]) },
+    ],
+  }),
 ];
 
 for (const { what, bytes, decode, value, open } of codecs) {
