@@ -6,6 +6,9 @@
  * moment first. A grant counts only if it was asked for after the last recall of that inode had arrived: a reply may be
  * overtaken by a recall that was decided after it, and both may be handled in one turn, before whoever asked goes on.
  *
+ * What is told of an inode without a grant is used once, even if the inode is leased: while a session gives something back
+ * it is answered from the state before a change that it may have agreed to already.
+ *
  * Nothing is believed while the session may be over at the server: it runs from when the last answered heartbeat was
  * sent. That is checked at every question, not by a timer.
  *
@@ -28,6 +31,8 @@ export interface Leases {
   validMillis(): number;
   /** Answers asked for at `asked` brought these. */
   granted(grants: readonly LeaseGrant[], asked: number): void;
+  /** Something was told of the inode without a grant: that may not be kept, nor what was asked for before. */
+  ungranted(ino: Ino): void;
   /** This session has made the inode, and nobody else knows of it yet. */
   made(ino: Ino): void;
   /** Gives up to be the only one, if that is known to the server: returns the number of the grant. */
@@ -111,6 +116,10 @@ export function createLeases(clock: Clock): Leases {
           lease.number = number;
         }
       }
+    },
+    ungranted(ino) {
+      const lease = leases.get(ino);
+      if (lease !== undefined) lease.since = ++moment;
     },
     made(ino) {
       leases.set(ino, { level: "exclusive", number: 0, since: moment, recalls: undefined });
