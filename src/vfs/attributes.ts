@@ -53,9 +53,8 @@ export function attributeOperations(core: Core): Pick<Operations, "getattr" | "s
       const inode = inodeOf(core, ino);
       if (handle !== undefined) core.handles.file(handle);
       if (setattrAhead(core, request, inode, withTimesInRange(changes))) return attributesReply(coherence, inode);
-      return ask(request, inode, handle, changes).finally(() => {
-        core.intent.changed(inode);
-      });
+      core.intent.changed(inode);
+      return ask(request, inode, handle, changes);
     },
     async statfs(request) {
       const space = await nameServer.ask("statfs", {}, { signal: request.signal });

@@ -32,6 +32,7 @@ export function creationOperations(core: Core): Pick<Operations, Creating> {
     call: (caller: CallerIdentity) => Promise<Made>,
   ): Promise<{ inode: Inode; since: number }> => {
     const directory = inodeOf(core, parent);
+    core.intent.namesChanged(directory);
     const changed = changingNames(core, [directory]);
     const since = coherence.moment;
     let told: Made["directories"];
@@ -48,7 +49,6 @@ export function creationOperations(core: Core): Pick<Operations, Creating> {
       throw error;
     } finally {
       changed(told);
-      core.intent.namesChanged(directory);
     }
   };
 

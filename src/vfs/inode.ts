@@ -41,8 +41,6 @@ export interface Inode {
   claimAfter: number;
   /** READs that the kernel waits for. */
   readsUnanswered: number;
-  /** Recalls of it that are not acknowledged yet. */
-  recalls: number;
   /** The directory by which the kernel learned of it last. */
   seenIn: Ino | undefined;
   /** Directories: how many names had to be asked for since the last listing ahead (list-ahead.ts). */
@@ -126,7 +124,6 @@ export function newInode(ino: Ino, directory: boolean): Inode {
     childrenAsked: 0,
     claimAfter: 2,
     readsUnanswered: 0,
-    recalls: 0,
     seenIn: undefined,
     lookupsMissed: 0,
     namesComing: undefined,

@@ -12,9 +12,9 @@ import type { Inode } from "./inode.ts";
 import type { ListAhead } from "./list-ahead.ts";
 
 export interface Intent {
-  /** Names of the directory were changed at the server. */
+  /** Names of the directory are going to be changed at the server. */
   namesChanged(directory: Inode): void;
-  /** The inode was changed or removed at the server. */
+  /** The inode is going to be changed or removed at the server. */
   changed(inode: Inode): void;
 }
 
@@ -42,6 +42,7 @@ export function createIntent(parts: {
       background.run("acquire a directory", acquire(directory));
     },
     changed(inode) {
+      if (leases.level(inode.ino) === "exclusive") return;
       const directory = inode.seenIn === undefined ? undefined : inodes.get(inode.seenIn);
       if (directory === undefined || ++directory.childrenAsked < directory.claimAfter) return;
       directory.childrenAsked = 0;

@@ -55,7 +55,6 @@ export function createRecalls(core: Omit<Core, "recalls">): Recalls {
     for (const scope of drop) if (scope.kind === "entry") names.push(forgetName(recall.ino, scope.name));
     if (to === "none" || drop.some(({ kind }) => kind !== "entry" && kind !== "attributes")) contents.forget(ino);
     if (inode !== undefined) {
-      inode.recalls++;
       inode.changesAsked = 0;
       if (to === "none" || drop.length > 0) inodes.markStale(inode);
       if (names.length > 0 || to === "none") inode.namesChangedAt = leases.moment;
@@ -98,8 +97,6 @@ export function createRecalls(core: Omit<Core, "recalls">): Recalls {
     } catch (error) {
       // Not acknowledged: what the kernel still believes, the server may not give away. The session ends by that.
       log.error({ ino, errno: errnoOf(error), error: String(error) }, "a lease could not be given back");
-    } finally {
-      if (inode !== undefined) inode.recalls--;
     }
   };
 

@@ -24,8 +24,6 @@ interface Victim {
   readonly victim: Ino | undefined;
   /** What is left of it; null: nothing. Undefined: the operation failed. */
   done(remains: Attributes | null | undefined): void;
-  /** It had to be asked for. */
-  asked(): void;
 }
 
 export function removalOperations(core: Core): Pick<Operations, "unlink" | "rmdir" | "rename"> {
@@ -38,7 +36,10 @@ export function removalOperations(core: Core): Pick<Operations, "unlink" | "rmdi
     const room = core.orphans.room();
     if (room !== undefined) await room;
     const directory = inodeOf(core, parent);
-    const victim = aim(core, knownName(core, parent, name));
+    const found = knownName(core, parent, name);
+    core.intent.namesChanged(directory);
+    willChange(core, found);
+    const victim = aim(core, found);
     const changed = changingNames(core, [directory]);
     const since = core.coherence.moment;
     let told: Attributes[] | undefined;
@@ -56,8 +57,6 @@ export function removalOperations(core: Core): Pick<Operations, "unlink" | "rmdi
       throw error;
     } finally {
       changed(told);
-      core.intent.namesChanged(directory);
-      victim.asked();
     }
   };
 
@@ -96,6 +95,8 @@ async function rename(core: Core, request: RequestContext, renaming: Renaming): 
   if (replaces) await flushBeforeReplacing(core, request, renaming);
   const source = knownName(core, parent, name);
   const target = knownName(core, newParent, newName);
+  for (const directory of directories) core.intent.namesChanged(directory);
+  willChange(core, source);
   const same = source !== undefined && source === target;
   const victim = replaces && !same ? aim(core, target) : noVictim;
   const changed = changingNames(core, directories);
@@ -119,9 +120,6 @@ async function rename(core: Core, request: RequestContext, renaming: Renaming): 
     throw error;
   } finally {
     changed(told);
-    for (const directory of directories) core.intent.namesChanged(directory);
-    const moved = typeof source === "number" ? core.inodes.get(source) : undefined;
-    if (moved !== undefined) core.intent.changed(moved);
   }
 }
 
@@ -166,7 +164,13 @@ async function flushBeforeReplacing(core: Core, request: RequestContext, renamin
   }
 }
 
-const noVictim: Victim = { keep: true, victim: undefined, done: () => undefined, asked: () => undefined };
+/** Of a name that is changed at the server: its inode is, too. */
+function willChange(core: Core, known: Known): void {
+  const inode = typeof known === "number" ? core.inodes.get(known) : undefined;
+  if (inode !== undefined) core.intent.changed(inode);
+}
+
+const noVictim: Victim = { keep: true, victim: undefined, done: () => undefined };
 
 function meaning({ keep, victim }: Victim): { keep: boolean; victim?: Ino } {
   return victim === undefined ? { keep } : { keep, victim };
@@ -182,9 +186,6 @@ function aim(core: Core, ino: Ino | null | undefined): Victim {
     done(remains) {
       finish(core, inode, keep, remains);
       unblock?.();
-    },
-    asked() {
-      if (inode !== undefined) core.intent.changed(inode);
     },
   };
 }
