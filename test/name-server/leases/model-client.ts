@@ -53,7 +53,7 @@ export interface Reply {
 export type Upward =
   | { readonly kind: "request"; readonly job: Job }
   | { readonly kind: "flush"; readonly ino: Ino; readonly values: ReadonlyMap<Part, number> }
-  | { readonly kind: "flushed" | "acknowledged" | "released"; readonly ino: Ino; readonly number: number }
+  | { readonly kind: "flushed" | "acknowledged" | "released" | "lowered"; readonly ino: Ino; readonly number: number }
   | { readonly kind: "blocked" };
 
 interface Belief {
@@ -206,5 +206,13 @@ export class Client {
     belief.level = "none";
     belief.kept.clear();
     this.up.push({ kind: "released", ino, number: belief.number });
+  }
+
+  lower(ino: Ino): void {
+    const belief = this.belief(ino);
+    if (belief.level !== "exclusive" || this.open.some(({ recall }) => recall.ino === ino)) return;
+    this.flushDirty(ino);
+    belief.level = "shared";
+    this.up.push({ kind: "lowered", ino, number: belief.number });
   }
 }

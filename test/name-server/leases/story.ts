@@ -47,6 +47,7 @@ const action = fc.oneof(
     arbitrary: fc.record({ kind: fc.constant("write" as const), client, ino, part: fc.nat(parts.length - 1) }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("release" as const), client, ino }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("lower" as const), client, ino }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("forget" as const), client, ino }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("blocked" as const), client }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("cancel" as const), nth }) },
@@ -109,6 +110,10 @@ const performers: Performers = {
     const ino = inoAt(world, action);
     const who = able(world, action, (one) => one.mayWriteLocally(ino));
     if (who !== undefined) world.writeLocally(who, ino, at(parts, action.part));
+  },
+  lower(world, action) {
+    const ino = inoAt(world, action);
+    able(world, action, (one) => one.beliefs.get(ino)?.level === "exclusive")?.lower(ino);
   },
   release(world, action) {
     const ino = inoAt(world, action);

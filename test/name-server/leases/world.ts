@@ -88,6 +88,7 @@ export class World {
         break;
       case "flushed":
       case "released":
+      case "lowered":
         this.act(table[message.kind](id, message.ino, message.number, now));
         break;
       case "acknowledged":
