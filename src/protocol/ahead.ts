@@ -31,8 +31,9 @@ export const aheadMethods = {
    * rise by 1; one that was applied already is answered again. It never waits: each inode that an entry changes is leased
    * exclusively by the session, or is being recalled from it, else EIO. After a refusal every later batch is refused:
    * the client has lost what it had not sent. On a new connection unanswered batches come first, also before
-   * `reclaimLeases`: after that others may hold what they change. `attributes`: of the directories whose names changed and the files that
-   * were written, as they are after the batch, where they still are. `leases`: the exclusive ones of the new inodes.
+   * `reclaimLeases`: after that others may hold what they change. `attributes`: of the directories whose names changed
+   * and the files that were changed, as they are after the batch, where they still are. `leases`: the exclusive ones of
+   * the new inodes.
    */
   applyAhead: {
     request: z.object({
