@@ -20,7 +20,7 @@ function fillWindow({ log }: TestLog): void {
   const bytes = limits.messageBytesMax / 2 - 1_000;
   for (let sent = 0; sent < limits.aheadBytesInFlightMax; sent += bytes) {
     log.add(entryOf("large"), bytes);
-    log.send();
+    void log.send();
   }
 }
 
@@ -51,7 +51,7 @@ test("a full batch leaves at once, and no batch has more entries or bytes than a
   t.deepEqual(parts.peer.sizes, [limits.aheadBatchMax]);
   const large = testLog();
   for (let i = 0; i < 3; i++) large.log.add(entryOf("large"), limits.messageBytesMax / 3);
-  large.log.send();
+  void large.log.send();
   t.deepEqual(large.peer.sizes, [1, 1, 1]);
 });
 
@@ -99,7 +99,7 @@ test("it is closed for more at its bound, and open again when a batch is durable
 test("flushed is when all that was added before is durable, whatever is added later", async (t) => {
   const { log, peer } = testLog();
   log.add(entryOf("a"), 1);
-  log.send();
+  void log.send();
   log.add(entryOf("b"), 1);
   const flush = watched(log.flush());
   log.add(entryOf("c"), 1);
@@ -118,7 +118,7 @@ test("who waits for a change gets the attributes of its inode, the events all of
   const { log, peer, told } = testLog({ moment: () => moment });
   const change = log.addAndWait(setattrOf(ino), 10);
   const gone = log.addAndWait(setattrOf(toIno(8)), 10);
-  log.send();
+  void log.send();
   moment = 9;
   const attributes = { ino, size: 11 } as Attributes;
   peer.at(0).answer({ attributes: [attributes], leases: [{ ino: toIno(9), number: 4, level: "exclusive" }] });
@@ -131,7 +131,7 @@ test("after a broken connection what is not durable is sent again, the same and 
   const { log, peer, broken: gone, clock } = testLog();
   for (const name of ["a", "b", "c"]) {
     log.add(entryOf(name), 1);
-    log.send();
+    void log.send();
   }
   peer.at(0).answer();
   await turns();
@@ -173,9 +173,9 @@ test("what was added without a connection goes out with the next one, also more 
 test("answers that come late from the old connection do no harm", async (t) => {
   const { log, peer, told } = testLog();
   log.add(entryOf("a"), 1);
-  log.send();
+  void log.send();
   log.add(entryOf("b"), 1);
-  log.send();
+  void log.send();
   const next = new HeldPeer();
   log.connected(next.asPeer);
   peer.at(0).answer();
@@ -230,7 +230,7 @@ test("who was waiting for a flush has been told of the loss: the next flush has 
 test("with a new session it begins afresh, and says once what was lost with the old one", async (t) => {
   const { log, peer, told } = testLog();
   log.add(entryOf("a"), 1);
-  log.send();
+  void log.send();
   log.add(entryOf("b"), 1);
   const waiting = watched(log.addAndWait(setattrOf(ino), 10));
   log.endSession(new FsError("EIO", "the session was lost"));
@@ -245,7 +245,7 @@ test("with a new session it begins afresh, and says once what was lost with the 
   await t.throwsAsync(log.flush(), errnoIs("EIO"));
   await log.flush();
   log.add(entryOf("c"), 1);
-  log.send();
+  void log.send();
   t.deepEqual([next.sequences, next.names], [[1], ["c"]]);
   // Neither does the answer to the old session's batch count for the new one's of the same number.
   peer.at(0).answer();
@@ -256,7 +256,7 @@ test("with a new session it begins afresh, and says once what was lost with the 
 test("a session that ends with nothing on its way has nothing to tell", async (t) => {
   const { log, peer } = testLog();
   log.add(entryOf("a"), 1);
-  log.send();
+  void log.send();
   peer.at(0).answer();
   await turns();
   log.endSession(new FsError("EIO", "the session was lost"));
@@ -267,12 +267,12 @@ test("a session that ends with nothing on its way has nothing to tell", async (t
 test("a refusal that belongs to a session that has ended does not end the new one's log", async (t) => {
   const { log, peer, told } = testLog();
   log.add(entryOf("a"), 1);
-  log.send();
+  void log.send();
   log.endSession(new FsError("EIO", "the session was lost"));
   const next = new HeldPeer();
   log.connected(next.asPeer);
   log.add(entryOf("b"), 1);
-  log.send();
+  void log.send();
   peer.at(0).refuse(new FsError("ESTALE", "the session has ended"));
   await turns();
   t.true(log.isOpen);

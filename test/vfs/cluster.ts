@@ -1,5 +1,6 @@
 /** A whole cluster in this process: name server, storage nodes and clients on a network and disks in memory. */
 import type { ExecutionContext } from "ava";
+import type { Attributes } from "../../src/base/attributes.ts";
 import { systemClock } from "../../src/base/clock.ts";
 import { limits } from "../../src/base/limits.ts";
 import { silentLog, type Log } from "../../src/base/log.ts";
@@ -18,23 +19,33 @@ import { storageNodeMethods } from "../../src/protocol/storage-node.ts";
 import { createBlockReader } from "../../src/remote/block-reader.ts";
 import { createBlockWriter } from "../../src/remote/block-writer.ts";
 import { connectNameServer } from "../../src/remote/name-server-client.ts";
+import type { NameServer } from "../../src/remote/types.ts";
 import { NodePool } from "../../src/remote/node-pool.ts";
 import { createNodeReports } from "../../src/remote/node-reports.ts";
 import { createMemoryNetwork } from "../../src/rpc/memory-transport.ts";
 import { connectPeer, serve, type Surroundings } from "../../src/rpc/open.ts";
 import { createStorageNode } from "../../src/storage-node/node.ts";
+import type { ReadGroups } from "../../src/vfs/identity.ts";
 import { createVfs, type Vfs } from "../../src/vfs/vfs.ts";
+import { nothingAhead } from "../support/closed-log.ts";
 import { FaultyDisk } from "../support/faulty-disk.ts";
 import { RecordingNotifier } from "./mount.ts";
 
-interface Client {
+export interface Client {
+  readonly nameServer: NameServer;
   readonly vfs: Vfs;
   readonly operations: Operations;
   readonly notifier: RecordingNotifier;
 }
 
 export interface Cluster {
-  mount(clientName: string): Promise<Client>;
+  /** `runsAhead` false: every change is asked for. */
+  mount(clientName: string, options?: MountOptions): Promise<Client>;
+}
+
+interface MountOptions {
+  readonly runsAhead?: boolean;
+  readonly readGroups?: ReadGroups;
 }
 
 const address = { host: "memory", port: 7400 };
@@ -48,7 +59,7 @@ export async function startCluster(t: ExecutionContext, seed = 1): Promise<Clust
   const surroundings: Surroundings = { transport: network, clock, random, log };
   await startNameServer(t, surroundings, random);
   for (let i = 0; i < 2; i++) await startNode(t, surroundings, random);
-  return { mount: (clientName) => mount(t, surroundings, clientName) };
+  return { mount: (clientName, options = {}) => mount(t, surroundings, clientName, options) };
 }
 
 async function startNameServer(t: ExecutionContext, surroundings: Surroundings, random: Random): Promise<void> {
@@ -91,16 +102,21 @@ async function startNode(t: ExecutionContext, surroundings: Surroundings, random
   });
 }
 
-async function mount(t: ExecutionContext, surroundings: Surroundings, clientName: string): Promise<Client> {
+async function mount(
+  t: ExecutionContext,
+  surroundings: Surroundings,
+  clientName: string,
+  { runsAhead = true, readGroups }: MountOptions,
+): Promise<Client> {
   const { random } = surroundings;
-  const vfs = createVfs({ clock, log });
+  const vfs = createVfs({ clock, log, ...(readGroups === undefined ? {} : { readGroups }) });
   const connected = await connectNameServer({
     addresses: [address],
     connect: (to, how) =>
       connectPeer(surroundings, { ...how, address: to, ownTable: clientMethods, remoteTable: nameServerMethods }),
     ...{ clock, random, log, clientName, events: vfs.events },
   });
-  const nameServer = vfs.leased(connected);
+  const nameServer = vfs.leased(runsAhead ? connected : asking(connected));
   const nodes = new NodePool({
     connect: (to, how) =>
       connectPeer(surroundings, { ...how, address: to, ownTable: {}, remoteTable: storageNodeMethods }),
@@ -120,5 +136,38 @@ async function mount(t: ExecutionContext, surroundings: Surroundings, clientName
     await operations.stop();
     nodes.close();
   });
-  return { vfs, operations, notifier };
+  return { nameServer, vfs, operations, notifier };
+}
+
+/** The same session, under which nothing runs ahead. */
+function asking(server: NameServer): NameServer {
+  return {
+    ask: (method, request, options) => server.ask(method, request, options),
+    change: (method, request, options) => server.change(method, request, options),
+    tell: (news) => {
+      server.tell(news);
+    },
+    ...nothingAhead,
+    ahead: {
+      ...nothingAhead.ahead,
+      async addAndWait({ method, request }) {
+        const reply = await server.change(method, request);
+        return (reply as { attributes?: Attributes }).attributes;
+      },
+    },
+    get session() {
+      return server.session;
+    },
+    get cluster() {
+      return server.cluster;
+    },
+    nowNanos: () => server.nowNanos(),
+    get bytesFree() {
+      return server.bytesFree;
+    },
+    get map() {
+      return server.map;
+    },
+    close: () => server.close(),
+  };
 }
