@@ -2,7 +2,8 @@
  * Puts the name server as one session sees it together (`NameServer` of types.ts): link, session, calls, locks.
  *
  * What happens on a new connection, in this order: the session is opened or resumed; if it is a new one, everything of
- * the old one fails; a heartbeat; locks are taken again; `onSession` is told; then the waiting calls are sent.
+ * the old one fails; a heartbeat; locks are taken again; what ran ahead is sent; leases are reclaimed; `onSession` is
+ * told; then the waiting calls are sent.
  */
 import type { Clock } from "../base/clock.ts";
 import { FsError } from "../base/errno.ts";
@@ -182,8 +183,9 @@ class NameServerClient implements NameServer {
       const lost = await this.#locks.reclaim(peer);
       if (lost.length > 0) this.#events.onLocksLost?.(lost);
     }
-    if (opening.resumed && !opening.leasesKept) await this.#reclaimLeases(peer, isKnown);
+    // Before this session has said what it holds: by then somebody else may change what it was giving back.
     this.#ahead.connected(peer);
+    if (opening.resumed && !opening.leasesKept) await this.#reclaimLeases(peer, isKnown);
     this.#toldEra = this.#link.era;
     const told = this.#tell({ resumed: isKnown });
     if (!isKnown) await told;
