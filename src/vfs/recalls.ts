@@ -8,6 +8,7 @@
  */
 import { sleep } from "../base/clock.ts";
 import { errnoOf } from "../base/errno.ts";
+import type { Ino } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import { isDirectory } from "../base/attributes.ts";
 import type { LeaseLevel, LeaseNews, LeaseRecall, LeaseScope } from "../protocol/leases.ts";
@@ -33,6 +34,8 @@ const blockedMillis = 1_000;
 export function createRecalls(core: Omit<Core, "recalls">): Recalls {
   const { contents, dentries, inodes, leases, background, nameServer, log, clock } = core;
   let waiting: LeaseNews[] = [];
+  /** Under way, for recalls of these inodes. */
+  const flushes = new Map<Ino, Promise<void>>();
 
   /** What is told in one turn travels together. */
   const tell = (news: LeaseNews): void => {
@@ -84,12 +87,23 @@ export function createRecalls(core: Omit<Core, "recalls">): Recalls {
     return { name, mayBeDirectory: !isFile };
   };
 
+  /** A recall that comes again, or for the rest, finds the lease lowered already, and what was changed under it still here. */
+  const flush = (ino: Ino, before: LeaseLevel): Promise<void> | undefined => {
+    if (before !== "exclusive") return flushes.get(ino);
+    const flushing = contents.flushForRecall(ino).finally(() => {
+      if (flushes.get(ino) === flushing) flushes.delete(ino);
+    });
+    flushes.set(ino, flushing);
+    return flushing;
+  };
+
   const answer = async ({ recall, before, inode, names }: Debt): Promise<void> => {
     const { ino, number } = recall;
     try {
-      if (before === "exclusive") {
+      const flushing = flush(ino, before);
+      if (flushing !== undefined) {
         if (contents.isHeld(ino)) tell({ kind: "blocked" });
-        await contents.flushForRecall(ino);
+        await flushing;
         if (recall.drop.length > 0 && inode !== undefined) tell({ kind: "flushed", ino, number });
       }
       if (inode !== undefined) await sayingWhenBlocked(forgetInKernel(core, inode, recall, names));

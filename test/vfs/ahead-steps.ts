@@ -79,6 +79,19 @@ export class Walker {
     return found;
   }
 
+  /** The whole content of a file, as text that compares. */
+  async content(path: string): Promise<string> {
+    const { operations } = this.client;
+    const ino = await this.#walk(path);
+    const { handle } = await operations.open(from(), ino, noAccessTime, false);
+    const { size } = (await operations.getattr(from(), ino, handle)).attributes;
+    const result = await operations.read(from(), ino, handle, 0, size, noAccessTime);
+    const text = Buffer.concat(result.pieces).toString("latin1");
+    result.release?.();
+    await this.#end(ino, handle);
+    return text;
+  }
+
   async settle(): Promise<void> {
     const { operations } = this.client;
     const { handle } = await operations.opendir(from(), rootIno, noAccessTime);
