@@ -35,7 +35,10 @@ export function directoryOperations(core: Core): DirectoryOperations {
       if ((directory.flags & openFlag.noAccessTime) === 0) core.accessTimes.read(directory.inode);
       const page = usablePage(core, directory, cookie, plus);
       if (page !== undefined && give(core, directory, page, plus, sink)) return;
-      return readPages(core, request, directory, page, cookie, plus, sink);
+      const { moment } = coherence;
+      return readPages(core, request, directory, page, cookie, plus, sink).finally(() => {
+        listed(core, directory.inode, moment);
+      });
     },
     releasedir(_request, _ino, handle) {
       const directory = handles.closeDirectory(handle);
@@ -49,6 +52,15 @@ export function directoryOperations(core: Core): DirectoryOperations {
       return ahead.size === 0 ? undefined : ahead.flush();
     },
   };
+}
+
+/**
+ * The kernel keeps listings of directories that were opened under a lease. One that was asked for at `since`, and that
+ * the lease has not outlived, it may not keep: it is dropped when the kernel has taken it.
+ */
+function listed({ coherence, kernelCaches, background }: Core, directory: Inode, since: number): void {
+  if (directory.pagesSince < 0 || kernelCaches === undefined || coherence.holds(directory.ino, since)) return;
+  background.run("drop a listing that may be old", kernelCaches.forgetListing(directory));
 }
 
 /**

@@ -31,6 +31,8 @@ export interface KernelCaches {
   forgetNames(directory: Inode, names: readonly ForgottenName[]): Promise<void>;
   /** All names of a directory, its listing and attributes. */
   forgetDirectory(directory: Inode): Promise<void>;
+  /** The listing of a directory, also one that it is just taking in. */
+  forgetListing(directory: Inode): Promise<void>;
   forgetAttributes(inode: Inode): Promise<void>;
   /** Pages of a range, and attributes. */
   forgetData(inode: Inode, offset: number, length: number): Promise<void>;
@@ -62,7 +64,7 @@ export function createKernelCaches(parts: {
     if (!(await inTime(clock, lockMillisMax, dropped))) await forgetAllNames();
   };
 
-  const forgetListing = (directory: Inode): Promise<unknown> =>
+  const dropListing = (directory: Inode): Promise<unknown> =>
     directory.pagesSince >= 0
       ? notifier.invalidateData(directory.ino, 0, 0)
       : notifier.invalidateAttributes(directory.ino);
@@ -75,12 +77,16 @@ export function createKernelCaches(parts: {
         directory,
         files.map(({ name }) => name),
       );
-      await forgetListing(directory);
+      await dropListing(directory);
     },
     async forgetDirectory(directory) {
       await forgetAllNames();
       await inDirectory(directory, []);
-      await forgetListing(directory);
+      await dropListing(directory);
+    },
+    async forgetListing(directory) {
+      await notifier.invalidateEntry(directory.ino, noName);
+      await dropListing(directory);
     },
     async forgetAttributes(inode) {
       const isKnown = await notifier.invalidateAttributes(inode.ino);
