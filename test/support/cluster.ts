@@ -17,6 +17,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { StatusReply } from "../../src/protocol/status.ts";
+import { killServersOf } from "./driver-process.ts";
 
 const project = fileURLToPath(new URL("../..", import.meta.url));
 const dfs = join(project, "dist/cli/main.js");
@@ -162,8 +163,10 @@ function isFree(port: number): Promise<boolean> {
 
 /** What an interrupted run left: its mounts, its processes (by their pid files), its folders. */
 function removeLeftovers(): void {
-  for (const name of readdirSync("/tmp").filter((entry) => `/tmp/${entry}`.startsWith(prefix))) {
-    const dir = join("/tmp", name);
+  const entries = readdirSync("/tmp");
+  const isCluster = (path: string): boolean => path.startsWith(prefix) && !path.slice(prefix.length).includes("-");
+  // The others that begin so are mount points, into which nobody may look: `besides`.
+  for (const dir of entries.map((entry) => join("/tmp", entry)).filter(isCluster)) {
     let owner: string;
     try {
       owner = readFileSync(join(dir, "owner"), "utf8");
@@ -175,10 +178,23 @@ function removeLeftovers(): void {
     try {
       process.kill(Number(pid), 0);
     } catch {
+      const besides = entries.map((entry) => join("/tmp", entry)).filter((path) => path.startsWith(`${dir}-`));
+      // What they still have to write interests nobody, and one that is stopped would keep the others waiting.
+      for (const mnt of [join(dir, "mnt"), ...besides]) killServersOf(mnt);
       const args = ["--dir", join(dir, "cluster"), "--mount", join(dir, "mnt"), "--port", port];
       spawnSync(process.execPath, [dfs, "cluster", "down", ...args], { cwd: "/", timeout: 60_000 });
       removeTest(dir);
+      for (const mnt of besides) removeMount(mnt);
     }
+  }
+}
+
+function removeMount(mnt: string): void {
+  spawnSync("umount", ["-i", "-l", mnt], { stdio: "ignore" });
+  try {
+    rmdirSync(mnt);
+  } catch {
+    // It is still a mount, or no mount point at all: for a person to look at.
   }
 }
 
