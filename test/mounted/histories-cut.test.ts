@@ -63,6 +63,8 @@ possible("a link cut for longer than a session lives: one order, and one holder 
         }
         t.false(await holder.write("who had lost its lock", 60), "a write under a lost lock was taken");
         t.false(await witness(lonely, { wait: false }).got(30), "the lock was given twice");
+        // By now there is a new session, under which the descriptor may not come to life again.
+        t.false(await holder.write("who has no lock"), "a write under a lost lock was taken later");
       },
     });
     for (const mount of others) {

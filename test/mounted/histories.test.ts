@@ -123,6 +123,8 @@ test.serial(
           }
           t.false(await holder.write("who had lost its lock"), "a write under a lost lock was taken");
           t.false(await witness(frozen, { wait: false }).got(30), "the lock was given twice");
+          // By now there is a new session, under which the descriptor may not come to life again.
+          t.false(await holder.write("who has no lock"), "a write under a lost lock was taken later");
         },
       });
       othersWentOn(t, recorded, { mounts: alive, ...without });
