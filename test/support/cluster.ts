@@ -5,6 +5,7 @@
 import { spawn, spawnSync, type SpawnSyncReturns } from "node:child_process";
 import {
   chmodSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -187,6 +188,16 @@ function removeLeftovers(): void {
       for (const mnt of besides) removeMount(mnt);
     }
   }
+  for (const mnt of entries.map((entry) => join("/tmp", entry)).filter(isLost)) {
+    killServersOf(mnt);
+    removeMount(mnt);
+  }
+}
+
+/** One whose cluster's folder has gone before it, by another run. */
+function isLost(path: string): boolean {
+  const cluster = /^(.*dfs-test-[A-Za-z0-9]{6})-[a-z-]+$/.exec(path)?.[1];
+  return cluster !== undefined && !existsSync(cluster);
 }
 
 function removeMount(mnt: string): void {
