@@ -74,7 +74,12 @@ export function buildProgram(): Program {
     .description("Mount a cluster as a directory; returns when it is mounted.")
     .argument("<host:port>", "the name server; several, separated by commas")
     .argument("<directory>", "where to mount it")
-    .option("-o, --option <list>", "mount options: memory=512M, timeout=SECONDS, noatime, ro, nosuid...", collect, [])
+    .option(
+      "-o, --option <list>",
+      "mount options: memory=512M, timeout=SECONDS, locks=local, noatime, ro, nosuid...",
+      collect,
+      [],
+    )
     .option("-f, --foreground", "stay in the foreground, log to standard error", false)
     .addOption(
       new Option("--driver <name>", "how to reach the kernel").choices(["kernel", "fuse-native"]).default("kernel"),

@@ -9,6 +9,8 @@ export interface MountOptions {
   /** `timeout=`: seconds after which operations without a server fail; absent: they wait (`hard`). */
   readonly timeoutMillis: number | undefined;
   readonly accessTimes: boolean;
+  /** `locks=`: whether flock and fcntl locks hold between machines, or on this one only. */
+  readonly locks: "cluster" | "local";
   readonly secretFile: string | undefined;
   /** For mount(8): ro, nosuid, nodev, noexec... */
   readonly kernelOptions: readonly string[];
@@ -37,6 +39,7 @@ export function parseMountOptions(texts: readonly string[], driver: MountOptions
   let timeoutMillis: number | undefined;
   let secretFile: string | undefined;
   let accessTimes = true;
+  let locks: MountOptions["locks"] = "cluster";
   for (const option of texts.flatMap((text) => text.split(",")).filter((text) => text !== "")) {
     const [key, value] = [
       option.split("=", 1)[0] ?? "",
@@ -46,11 +49,12 @@ export function parseMountOptions(texts: readonly string[], driver: MountOptions
     else if (option === "noatime") accessTimes = false;
     else if (key === "memory") memoryBytes = leastMemory(parseBytes(value));
     else if (key === "timeout" && /^\d+(\.\d+)?$/.test(value)) timeoutMillis = Number(value) * 1000;
+    else if (key === "locks" && (value === "cluster" || value === "local")) locks = value;
     else if (key === "secret-file" && value !== "") secretFile = value;
     else if (!forOthers.test(option))
       throw new CommandFailure(`unknown mount option ${JSON.stringify(option)}`, { status: 2 });
   }
-  return { driver, memoryBytes, timeoutMillis, accessTimes, secretFile, kernelOptions };
+  return { driver, memoryBytes, timeoutMillis, accessTimes, locks, secretFile, kernelOptions };
 }
 
 const memoryBytesMin = 64 * 2 ** 20;

@@ -57,7 +57,11 @@ async function serveMount(command: MountCommand): Promise<number> {
   const driver = { mountPoint, source, operations, log };
   const mount =
     fuseNative === undefined
-      ? await mountFuse({ ...driver, clock: systemClock, options: { mountOptions: options.kernelOptions } })
+      ? await mountFuse({
+          ...driver,
+          clock: systemClock,
+          options: { mountOptions: options.kernelOptions, locks: options.locks },
+        })
       : await fuseNative({ ...driver, kernelOptions: options.kernelOptions });
   const record = recordMount(mountPoint);
   log.info({ mountPoint, source, driver: options.driver }, "mounted");

@@ -37,6 +37,7 @@ export function call<K extends RequestName, R>(
 
 export const encodeNothing = (): number => 0;
 
+/** Of two rows for one request the later one counts. */
 export function callTable(...parts: readonly (readonly [RequestName, Call][])[]): CallTable {
   const table: (Call | undefined)[] = new Array<Call | undefined>(opcodeCount).fill(undefined);
   for (const [name, row] of parts.flat()) table[opcodes[name]] = row;

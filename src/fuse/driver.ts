@@ -11,8 +11,9 @@ import type { Log } from "../base/log.ts";
 import { inHeader, outHeader } from "./abi-layouts.ts";
 import { opcodes } from "./abi-opcodes.ts";
 import { protocol } from "./abi-flags.ts";
-import { callTable } from "./calls.ts";
+import { type CallTable, callTable } from "./calls.ts";
 import { fileCalls } from "./calls-files.ts";
+import { localLockCalls } from "./calls-local-locks.ts";
 import { nameCalls } from "./calls-names.ts";
 import { bodyEnd, decoders } from "./decode.ts";
 import { Device } from "./device.ts";
@@ -69,11 +70,13 @@ export async function mountFuse(parts: {
     throw error;
   }
   try {
-    const negotiated = await handshake(device, { locks: options.locks ?? "cluster" });
+    const locks = options.locks ?? "cluster";
+    const negotiated = await handshake(device, { locks });
     log.info({ mountPoint, minor: negotiated.reply.minor, missing: negotiated.missing }, "connected to the kernel");
     device.beginServing();
     await raiseReadAhead(mountPoint, log);
-    return await serve({ mountPoint, device, negotiated, operations, log, clock });
+    const calls = callTable(nameCalls, fileCalls, locks === "local" ? localLockCalls : []);
+    return await serve({ mountPoint, device, negotiated, calls, operations, log, clock });
   } catch (error) {
     await unmount(mountPoint, log);
     device.close();
@@ -110,18 +113,19 @@ async function serve(parts: {
   mountPoint: string;
   device: Device;
   negotiated: Negotiated;
+  calls: CallTable;
   operations: Operations;
   log: Log;
   clock: Clock;
 }): Promise<FuseMount> {
-  const { mountPoint, device, negotiated, operations, log, clock } = parts;
+  const { mountPoint, device, negotiated, calls, operations, log, clock } = parts;
   const notifier = new KernelNotifier(device.fd, negotiated);
   const interrupts = new Interrupts(clock, log);
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopped ??= operations.stop());
   const session = new Session({
     device,
-    calls: callTable(nameCalls, fileCalls),
+    calls,
     operations,
     interrupts,
     log,

@@ -7,9 +7,8 @@ import type { InitReply } from "./encode.ts";
 
 export interface NegotiationOptions {
   /**
-   * "cluster": flock and fcntl locks, opening and truncating are the filesystem's. "local": the kernel keeps locks to
-   * this machine, and opening may cost no message (the lock flags and ATOMIC_O_TRUNC are left out: with the latter, a
-   * truncation is lost once OPEN is answered ENOSYS).
+   * "cluster": flock and fcntl locks are the filesystem's. "local": the kernel keeps them, they hold on this machine only,
+   * and closing a file needs no FLUSH (calls-local-locks.ts).
    */
   readonly locks: "cluster" | "local";
 }
@@ -42,11 +41,12 @@ const wanted: readonly Flag[] = [
   "maxPages",
   "cacheSymlinks",
   "explicitInvalData",
+  "atomicTruncate",
   "handleKillprivV2",
   "setxattrExt",
   "initExt",
 ];
-const wantedForCluster: readonly Flag[] = ["posixLocks", "flockLocks", "atomicTruncate"];
+const wantedForCluster: readonly Flag[] = ["posixLocks", "flockLocks"];
 const wanted2: readonly Flag2[] = ["createSuppGroup", "directIoAllowMmap", "hasResend"];
 
 const pageBytes = 4096;

@@ -17,10 +17,11 @@ test("on a current kernel nothing that is wanted is missing, and writeback cachi
   t.like(reply, { maxBackground: 65535, maxWriteBytes: 2 ** 20, maxPages: 256 });
 });
 
-test("locks=local leaves out the lock flags and the truncation by open", (t) => {
-  const { reply, atomicTruncate } = negotiate(linux618, { locks: "local" });
-  t.is(reply.flags & (initFlags.posixLocks | initFlags.flockLocks | initFlags.atomicTruncate), 0);
-  t.false(atomicTruncate);
+test("locks=local leaves out the lock flags, and nothing else", (t) => {
+  const { reply } = negotiate(linux618, { locks: "local" });
+  const lockFlags = initFlags.posixLocks | initFlags.flockLocks;
+  t.is(reply.flags & lockFlags, 0);
+  t.is(reply.flags | lockFlags, negotiate(linux618, { locks: "cluster" }).reply.flags);
 });
 
 test("an old kernel gets its own version, and what it lacks is named", (t) => {

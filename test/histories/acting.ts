@@ -51,6 +51,8 @@ export class Acting {
     } catch (error) {
       const errno = (error as NodeJS.ErrnoException).code;
       if (errno === undefined) throw error;
+      // What was open when a session was lost fails until it has been closed.
+      if (!isRefusal(errno)) this.closeAll();
       return isRefusal(errno) ? { type: "refused", errno } : { type: "failed", errno };
     }
   }
@@ -131,6 +133,17 @@ export class Acting {
     if (oldest === undefined || this.kept.size <= openFilesMax) return;
     this.kept.delete(oldest[0]);
     closeSync(oldest[1]);
+  }
+
+  private closeAll(): void {
+    for (const fd of this.kept.values()) {
+      try {
+        closeSync(fd);
+      } catch {
+        // It is closed all the same: what was lost with it has been told.
+      }
+    }
+    this.kept.clear();
   }
 
   private path(...parts: string[]): string {

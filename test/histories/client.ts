@@ -41,6 +41,7 @@ function record(shared: string, options: { seed: number; seconds: number; perKin
     const action = choosing.next(kind, options.seconds - (end - now()) / 1e9);
     const result = recorded({ process: options.seed, operation, action }, () => acting.act(action));
     choosing.learn(action, result);
+    if (result.type === "failed") pause();
   }
 }
 
@@ -56,6 +57,11 @@ function recorded(what: { process: number; operation: number; action: Action }, 
 function say(line: Invocation | Return): void {
   const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
   for (let written = 0; written < bytes.length;) written += writeSync(1, bytes, written);
+}
+
+/** What failed may have happened or not: more than a few of those, and any history can be explained. */
+function pause(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
 }
 
 /** Nanoseconds. Rounding (after 104 days) keeps the order. */

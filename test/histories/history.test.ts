@@ -1,7 +1,7 @@
 /** Recorded lines. */
 import test from "ava";
 import { during, write } from "./by-hand.ts";
-import { parseHistory } from "./history.ts";
+import { failuresIn, parseHistory } from "./history.ts";
 
 test("lines are merged, and what was begun by a killed process stays without result", (t) => {
   const [a, b] = [during(1, 0, 5, write("a")), during(2, 1, 6, write("b"))].map(
@@ -20,4 +20,6 @@ test("lines are merged, and what was begun by a killed process stays without res
   );
   const failed = `${a[0] ?? ""}\n${(a[1] ?? "").replace('{"type":"done"}', '{"type":"failed","errno":"EIO"}')}\n`;
   t.is(parseHistory([failed])[0]?.returned, Infinity);
+  t.deepEqual(failuresIn(failed), ["EIO"]);
+  t.deepEqual(failuresIn(a.join("\n")), []);
 });

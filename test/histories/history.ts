@@ -98,3 +98,12 @@ export function parseHistory(texts: readonly string[]): Operation[] {
   }
   return [...operations.values()];
 }
+
+/** The errnos of what failed, of one process, in order. */
+export function failuresIn(text: string): string[] {
+  return text.split("\n").flatMap((line) => {
+    if (!line.includes('"type":"failed"')) return [];
+    const { result } = JSON.parse(line) as Return;
+    return result.type === "failed" ? [result.errno] : [];
+  });
+}

@@ -1,28 +1,29 @@
 /**
  * Linearizability: clients on five mounts do random operations on the same files and names, and what they recorded has an
- * order that explains every result (see test/histories). DFS_SEED=7 chooses other operations. A refused recording stays
- * in a folder that the message names.
+ * order that explains every result (see test/histories); also while servers and clients are killed and stopped.
+ * DFS_STOP_SECONDS=45 stops the name server for longer. Links that are cut: histories-cut.test.ts.
  */
-import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import test, { type ExecutionContext } from "ava";
-import { checkHistory } from "../histories/check-history.ts";
-import { parseHistory, type Operation } from "../histories/history.ts";
+import test from "ava";
+import { limits } from "../../src/base/limits.ts";
+import { record, type Recorded } from "../histories/recording.ts";
 import { startCluster, type Cluster } from "../support/cluster.ts";
+import { freezeDriver } from "../support/driver-process.ts";
 import { eventually, isRunning, SecondMount } from "./acting.ts";
+import { LockWitness } from "./lock-witness.ts";
 
-const client = fileURLToPath(new URL("../histories/client.ts", import.meta.url));
-const seed = Number(process.env["DFS_SEED"] ?? "1");
-const operationsPerKind = 5_000;
-/** Until every client has started; far more than a busy machine needs. */
-const readyMillis = 30_000;
-/** Beyond the time of recording: a call that hangs for so long hangs for ever. */
-const hungMillis = 45_000;
+const stopSeconds = Number(process.env["DFS_STOP_SECONDS"] ?? "12");
+/** Longer than a session lives without a sign of life, and than the server may take to notice. */
+const beyondTtlMillis = limits.sessionTtlMillis + 6_000;
 
 let cluster: Cluster;
 let others: SecondMount[] = [];
+const mounts = (): string[] => [cluster.mnt, ...others.map(({ mnt }) => mnt)];
+const explain = (): string => `the name server's log ends:\n${cluster.log("name").slice(-1_500)}`;
+const sessions = (): string[] =>
+  cluster
+    .status()
+    .sessions.map(({ id }) => id)
+    .sort();
 
 test.before(async () => {
   cluster = await startCluster();
@@ -41,112 +42,129 @@ test.after.always(async (t) => {
   cluster.down();
 });
 
-interface Recording {
-  readonly seconds: number;
-  /** What happens to the cluster meanwhile, begun with the clients. */
-  readonly meanwhile?: () => Promise<void>;
-}
-
 test.serial("five mounts: files, logs and names have one order", async (t) => {
   t.timeout(120_000);
-  await record(t, "calm", { seconds: 10 });
+  await record(t, { name: "calm", mounts: mounts(), seconds: 10, explain });
 });
 
 test.serial("five mounts, the name server killed twice: still one order, and nothing fails", async (t) => {
   t.timeout(150_000);
-  await record(t, "killed", {
+  await record(t, {
+    name: "killed",
+    mounts: mounts(),
     seconds: 12,
+    explain,
     meanwhile: async () => {
       for (const pause of [3_000, 3_500]) {
-        await new Promise((resolve) => setTimeout(resolve, pause));
-        const killed = cluster.pid("name");
-        cluster.kill("name");
-        await new Promise((resolve) => setTimeout(resolve, 500));
-        await eventually("the killed name server is gone", () => !isRunning(killed));
-        cluster.up();
+        await millis(pause);
+        await restartNameServer();
       }
     },
   });
 });
 
-async function record(t: ExecutionContext, name: string, { seconds, meanwhile }: Recording): Promise<void> {
-  const recordings = mkdtempSync(`/var/tmp/dfs-histories-${name}-`);
-  const mounts = [cluster.mnt, ...others.map(({ mnt }) => mnt)];
-  await within(readyMillis, start([join(cluster.mnt, name), "prepare"], "/dev/null").ended);
-  const clients = mounts.map((mnt, i) => {
-    const args = [join(mnt, name), String(seed + i), String(seconds), String(operationsPerKind)];
-    return start(args, join(recordings, `${String(seed + i)}.jsonl`));
+test.serial("the name server stopped and continued: still one order, nothing fails, no session is lost", async (t) => {
+  t.timeout((stopSeconds + 150) * 1_000);
+  const before = sessions();
+  await record(t, {
+    name: "stopped",
+    mounts: mounts(),
+    seconds: stopSeconds + 12,
+    explain,
+    meanwhile: async () => {
+      await millis(4_000);
+      cluster.kill("name", "SIGSTOP");
+      try {
+        await millis(stopSeconds * 1_000);
+      } finally {
+        cluster.kill("name", "SIGCONT");
+      }
+    },
   });
-  try {
-    await Promise.all(clients.map(({ ready }) => ready));
-    for (const { child } of clients) child.stdin?.end();
-    await Promise.all([meanwhile?.(), ...clients.map(({ ended }) => within(seconds * 1000 + hungMillis, ended))]);
-  } catch (error) {
-    t.log(`recorded in ${recordings}; the name server's log ends:\n${cluster.log("name").slice(-1_500)}`);
-    throw error;
-  } finally {
-    for (const { child } of clients) child.kill("SIGKILL");
+  t.deepEqual(sessions(), before);
+});
+
+test.serial(
+  "a client frozen past its time, the name server killed before it is back: one order, and one holder of a lock",
+  async (t) => {
+    t.timeout(240_000);
+    const [frozen, ...alive] = mounts() as [string, ...string[]];
+    const witnesses: LockWitness[] = [];
+    const witness = (mount: string, options: { wait: boolean }): LockWitness => {
+      const one = new LockWitness(`${mount}/witnessed`, options);
+      witnesses.push(one);
+      return one;
+    };
+    /** When the frozen client's session was over, and it still did not run. */
+    const without = { from: 0, to: 0 };
+    try {
+      const holder = witness(frozen, { wait: true });
+      t.true(await holder.got(20));
+      const recorded = await record(t, {
+        name: "frozen",
+        mounts: mounts(),
+        seconds: beyondTtlMillis / 1_000 + 22,
+        explain,
+        mayFail: [frozen],
+        meanwhile: async () => {
+          await millis(3_000);
+          const driver = freezeDriver(frozen);
+          try {
+            const next = witness(alive[0] ?? "", { wait: true });
+            t.true(await next.got(beyondTtlMillis / 1_000), "the lock of a frozen client was not given on");
+            await restartNameServer();
+            t.false(await witness(alive[1] ?? "", { wait: false }).got(30), "the server gave the lock twice");
+            t.true(await next.write("the next one"));
+            without.from = now();
+            await millis(8_000);
+            without.to = now();
+          } finally {
+            driver.thaw();
+          }
+          t.false(await holder.write("who had lost its lock"), "a write under a lost lock was taken");
+          t.false(await witness(frozen, { wait: false }).got(30), "the lock was given twice");
+          // By now there is a new session, under which the descriptor may not come to life again.
+          t.false(await holder.write("who has no lock"), "a write under a lost lock was taken later");
+        },
+      });
+      othersWentOn(t, recorded, { mounts: alive, ...without });
+      t.true(
+        recorded.on(frozen).some(({ invoked }) => invoked > without.to),
+        "the frozen client never came back",
+      );
+      for (const one of witnesses) one.end();
+      t.true(await witness(frozen, { wait: true }).got(30), "a lock is free when its holder has ended");
+      t.is(await cluster.sh("cat witnessed", { cwd: frozen, seconds: 20 }), "the next one\n");
+    } finally {
+      for (const one of witnesses) one.end();
+    }
+  },
+);
+
+async function restartNameServer(): Promise<void> {
+  const killed = cluster.pid("name");
+  cluster.kill("name");
+  await millis(500);
+  await eventually("the killed name server is gone", () => !isRunning(killed));
+  cluster.up();
+}
+
+function othersWentOn(
+  t: { true(value: boolean, message: string): boolean },
+  recorded: Recorded,
+  { mounts: alive, from, to }: { mounts: readonly string[]; from: number; to: number },
+): void {
+  for (const mount of alive) {
+    const meanwhile = recorded.on(mount).filter(({ invoked, returned }) => invoked > from && returned < to);
+    t.true(meanwhile.length > 10, `${mount} did only ${String(meanwhile.length)} operations while another was gone`);
   }
-  const texts = clients.map((_, i) => readFileSync(join(recordings, `${String(seed + i)}.jsonl`), "utf8"));
-  const history = parseHistory(texts);
-  const verdicts = checkHistory(history);
-  const reports = verdicts.flatMap(({ report }) => (report === "" ? [] : [report]));
-  t.log(`${String(history.length)} operations, ${String(verdicts.length)} independent objects`);
-  t.deepEqual(reports, [], `seed ${String(seed)}, recorded in ${recordings}:\n${reports.join("\n")}`);
-  t.deepEqual(
-    texts.flatMap((text) => text.split("\n").filter((line) => line.includes('"type":"failed"'))),
-    [],
-    `recorded in ${recordings}`,
-  );
-  t.true(overlapping(history) > 100, "hardly anything happened at the same time");
-  rmSync(recordings, { recursive: true });
 }
 
-interface Client {
-  readonly child: ChildProcess;
-  readonly ready: Promise<void>;
-  /** Rejects unless it ended well. */
-  readonly ended: Promise<void>;
+/** On the clock of the histories. */
+function now(): number {
+  return Number(process.hrtime.bigint());
 }
 
-function start(args: readonly string[], output: string): Client {
-  const fd = openSync(output, "w");
-  const child = spawn(process.execPath, [`--import=${import.meta.resolve("tsx")}`, client, ...args], {
-    cwd: "/",
-    stdio: ["pipe", fd, "pipe"],
-  });
-  closeSync(fd);
-  let said = "";
-  const ended = new Promise<void>((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (code, signal) => {
-      if (code === 0) resolve();
-      else reject(new Error(`a client ended with ${String(code ?? signal)}: ${said}`));
-    });
-  });
-  const isReady = new Promise<void>((resolve) => {
-    child.stderr?.on("data", (data: Buffer) => {
-      said += data.toString();
-      if (said.includes("ready\n")) resolve();
-    });
-  });
-  return { child, ready: within(readyMillis, Promise.race([isReady, ended])), ended };
-}
-
-async function within(millis: number, promise: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`a client did not answer within ${String(millis / 1000)} s`)), millis);
-  });
-  try {
-    await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** How many operations began while one of another process was going on. */
-function overlapping(history: readonly Operation[]): number {
-  const ordered = [...history].sort((a, b) => a.invoked - b.invoked);
-  return ordered.filter((operation, i) => (ordered[i - 1]?.returned ?? 0) > operation.invoked).length;
+function millis(count: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, count));
 }

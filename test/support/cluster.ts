@@ -5,6 +5,7 @@
 import { spawn, spawnSync, type SpawnSyncReturns } from "node:child_process";
 import {
   chmodSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -17,6 +18,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { StatusReply } from "../../src/protocol/status.ts";
+import { killServersOf } from "./driver-process.ts";
 
 const project = fileURLToPath(new URL("../..", import.meta.url));
 const dfs = join(project, "dist/cli/main.js");
@@ -162,8 +164,10 @@ function isFree(port: number): Promise<boolean> {
 
 /** What an interrupted run left: its mounts, its processes (by their pid files), its folders. */
 function removeLeftovers(): void {
-  for (const name of readdirSync("/tmp").filter((entry) => `/tmp/${entry}`.startsWith(prefix))) {
-    const dir = join("/tmp", name);
+  const entries = readdirSync("/tmp");
+  const isCluster = (path: string): boolean => path.startsWith(prefix) && !path.slice(prefix.length).includes("-");
+  // The others that begin so are mount points, into which nobody may look: `besides`.
+  for (const dir of entries.map((entry) => join("/tmp", entry)).filter(isCluster)) {
     let owner: string;
     try {
       owner = readFileSync(join(dir, "owner"), "utf8");
@@ -175,10 +179,33 @@ function removeLeftovers(): void {
     try {
       process.kill(Number(pid), 0);
     } catch {
+      const besides = entries.map((entry) => join("/tmp", entry)).filter((path) => path.startsWith(`${dir}-`));
+      // What they still have to write interests nobody, and one that is stopped would keep the others waiting.
+      for (const mnt of [join(dir, "mnt"), ...besides]) killServersOf(mnt);
       const args = ["--dir", join(dir, "cluster"), "--mount", join(dir, "mnt"), "--port", port];
       spawnSync(process.execPath, [dfs, "cluster", "down", ...args], { cwd: "/", timeout: 60_000 });
       removeTest(dir);
+      for (const mnt of besides) removeMount(mnt);
     }
+  }
+  for (const mnt of entries.map((entry) => join("/tmp", entry)).filter(isLost)) {
+    killServersOf(mnt);
+    removeMount(mnt);
+  }
+}
+
+/** One whose cluster's folder has gone before it, by another run. */
+function isLost(path: string): boolean {
+  const cluster = /^(.*dfs-test-[A-Za-z0-9]{6})-[a-z-]+$/.exec(path)?.[1];
+  return cluster !== undefined && !existsSync(cluster);
+}
+
+function removeMount(mnt: string): void {
+  spawnSync("umount", ["-i", "-l", mnt], { stdio: "ignore" });
+  try {
+    rmdirSync(mnt);
+  } catch {
+    // It is still a mount, or no mount point at all: for a person to look at.
   }
 }
 

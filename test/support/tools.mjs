@@ -13,6 +13,7 @@ export const tools = [
   { name: "gcc", package: "gcc" },
   { name: "python3", package: "python3" },
   { name: "vim", package: "vim-tiny", command: "vim.tiny" },
+  { name: "ip", package: "iproute2" },
   { name: "libfuse2", package: "libfuse2", library: "libfuse.so.2" },
 ];
 
