@@ -1,4 +1,5 @@
 /** Changes of the names of files and symlinks, and how each is looked at. */
+import { O } from "../conformance/libc/constants.ts";
 import { absentToOpen, contentLooks, freeName, listing, make, named, remove, removedLooks } from "./staleness-looks.ts";
 import type { Hand, Look, Round } from "./staleness.ts";
 

@@ -90,7 +90,6 @@ export interface Look {
 }
 
 export interface Stale {
-  readonly round: number;
   readonly kind: string;
   readonly text: string;
 }
@@ -159,16 +158,28 @@ export class Round {
     const seen = await outcome(look);
     if (isDeepStrictEqual(seen, expected)) return;
     const again = await outcome(look);
-    this.stale.push({
-      round: this.number,
-      kind: this.about.kind,
-      text: `${this.about.kind}, seed ${String(this.about.seed)}, round ${String(this.number)}: the ${this.a.machine} mount changed, the ${
-        hand.machine
-      } mount looked (${what} of ${this.subject.name}; holding open: ${hand.holding(this.subject)}; ${this.about.meanwhile}): expected ${inWords(expected)}, seen ${inWords(
-        seen,
-        expected,
-      )}, and at a second look ${isDeepStrictEqual(again, expected) ? "what was expected" : inWords(again, expected)}`,
-    });
+    const text = [
+      `the ${hand.machine} mount looked (${what}): expected ${inWords(expected)}`,
+      `seen ${inWords(seen, expected)}`,
+      `and at a second look ${isDeepStrictEqual(again, expected) ? "what was expected" : inWords(again, expected)}`,
+    ];
+    this.stale.push(this.told(text.join(", ")));
+  }
+
+  /** A call of the round itself was refused: what it stands on was not seen. */
+  failed(error: string): Stale {
+    return this.told(error);
+  }
+
+  private told(text: string): Stale {
+    const { kind, seed, meanwhile } = this.about;
+    const holding = [this.a, this.b].map((hand) => `${hand.machine} holds ${hand.holding(this.subject)}`).join(", ");
+    return {
+      kind,
+      text: `${kind}, seed ${String(seed)}, round ${String(this.number)}, by the ${this.a.machine} mount on ${
+        this.subject.name
+      } (${holding}, ${meanwhile}): ${text}`,
+    };
   }
 }
 
@@ -184,7 +195,7 @@ async function outcome(look: () => Promise<unknown>): Promise<unknown> {
 
 function inWords(value: unknown, expected?: unknown): string {
   if (!Buffer.isBuffer(value)) {
-    const text = JSON.stringify(value, (_key, part: unknown) => (typeof part === "bigint" ? `${String(part)}n` : part));
+    const text = JSON.stringify(value, (_key, part: unknown) => (typeof part === "bigint" ? String(part) : part));
     return text.slice(0, 300);
   }
   const other = Buffer.isBuffer(expected) ? expected : value;
