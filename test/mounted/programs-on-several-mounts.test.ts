@@ -1,0 +1,156 @@
+/** Ordinary programs that use one tree from several mounts at once: sqlite, git, and find with sha256sum on five. */
+import { mkdtempSync, rmSync } from "node:fs";
+import test from "ava";
+import { shell } from "../support/cluster.ts";
+import { hasTool } from "../support/tools.mjs";
+import { SeveralMounts } from "./several-mounts.ts";
+
+const rowsEach = 40;
+const pushesEach = 6;
+
+let mounts: SeveralMounts;
+/** On the local disk. */
+let local: string;
+test.before(async () => {
+  local = mkdtempSync("/var/tmp/dfs-several-");
+  mounts = await SeveralMounts.start(5);
+});
+test.after.always(async () => {
+  rmSync(local, { recursive: true, force: true });
+  await mounts.close();
+});
+
+/** Runs a script with $MNT, one of the mounts, $WHO, its number from 1 on, and $LOCAL. */
+function on(mount: number, script: string, seconds = 90): Promise<string> {
+  const env = { ...process.env, MNT: mounts.folders[mount - 1], WHO: String(mount), LOCAL: local, ...identity };
+  return shell(script, { seconds, cwd: "/", env });
+}
+function onAll(count: number, script: string, seconds = 90): Promise<string[]> {
+  return Promise.all(Array.from({ length: count }, (_, i) => on(i + 1, script, seconds)));
+}
+
+const identity = {
+  HOME: "/nonexistent",
+  GIT_CONFIG_NOSYSTEM: "1",
+  GIT_AUTHOR_NAME: "a",
+  GIT_AUTHOR_EMAIL: "a@b",
+  GIT_COMMITTER_NAME: "a",
+  GIT_COMMITTER_EMAIL: "a@b",
+};
+
+const withSqlite = hasTool("sqlite3") ? test.serial : test.serial.skip;
+const withGit = hasTool("git") ? test.serial : test.serial.skip;
+
+for (const mode of ["delete", "truncate"]) {
+  withSqlite(`sqlite with journal_mode=${mode} from three mounts at once loses no row and no update`, async (t) => {
+    t.timeout(200_000);
+    const database = `$MNT/${mode}.db`;
+    await on(
+      1,
+      `sqlite3 ${database} "pragma journal_mode=${mode}; create table rows(who int, number int, text); create table total(n int); insert into total values(0)"`,
+    );
+    // Each row in a transaction of its own, that reads what another mount may have just changed.
+    await onAll(
+      3,
+      `{ echo ".timeout 60000"; echo "pragma journal_mode=${mode};"
+        for i in $(seq ${String(rowsEach)}); do
+          echo "begin immediate; insert into rows values($WHO, $i, hex(randomblob(100))); update total set n = n + 1; commit;"
+          [ $((i % 10)) != 0 ] || echo "select count(*) from rows;"
+        done; } | sqlite3 -bail ${database}`,
+      150,
+    );
+    const expected = `ok\n${String(3 * rowsEach)}\n${String(3 * rowsEach)}\n1 ${String(rowsEach)}\n2 ${String(rowsEach)}\n3 ${String(rowsEach)}\n`;
+    const seen = await onAll(
+      5,
+      `sqlite3 -separator ' ' ${database} "pragma integrity_check; select n from total; select count(*) from rows;
+        select who, count(distinct number) from rows group by who order by who"`,
+    );
+    t.deepEqual(
+      seen,
+      seen.map(() => expected),
+    );
+    t.is(await on(4, `ls $MNT | grep ${mode}.db- || true`), mode === "truncate" ? `${mode}.db-journal\n` : "");
+  });
+}
+
+withGit("git pushes from two mounts to one bare repository: every commit arrives, and fsck is content", async (t) => {
+  t.timeout(300_000);
+  await on(
+    1,
+    `git init -q --bare $MNT/shared.git; git clone -q $MNT/shared.git $MNT/first 2>&1; cd $MNT/first
+     git checkout -q -b shared; echo start > start; git add start; git commit -qm start; git push -q origin shared; rm -rf $MNT/first`,
+  );
+  const retries = await onAll(
+    2,
+    `git clone -q -b shared $MNT/shared.git $MNT/clone-$WHO; cd $MNT/clone-$WHO; retries=0
+     for i in $(seq ${String(pushesEach)}); do
+       echo $i > file-$WHO-$i; git add file-$WHO-$i; git commit -qm "commit $WHO $i"
+       git push -q origin HEAD:own-$WHO-$i
+       for try in $(seq 40); do
+         if git push -q origin HEAD:shared 2> $LOCAL/push-$WHO; then break; fi
+         [ $try != 40 ] || { cat $LOCAL/push-$WHO; exit 1; }
+         retries=$((retries + 1)); git fetch -q origin; git rebase -q origin/shared
+       done
+     done; echo $retries`,
+    200,
+  );
+  t.log(`pushes that had to be tried again: ${retries.map((text) => text.trim()).join(" and ")}`);
+  const expected = [1, 2].flatMap((who) =>
+    Array.from({ length: pushesEach }, (_, i) => `commit ${String(who)} ${String(i + 1)}`),
+  );
+  for (const mount of [1, 2, 3]) {
+    const subjects = await on(mount, `git --git-dir=$MNT/shared.git log --format=%s shared`);
+    t.deepEqual(subjects.trim().split("\n").sort(), [...expected, "start"].sort());
+    t.is(await on(mount, `git --git-dir=$MNT/shared.git fsck --strict --no-progress 2>&1`), "");
+  }
+  t.is(await on(3, `git --git-dir=$MNT/shared.git branch --list 'own-*' | wc -l`), `${String(2 * pushesEach)}\n`);
+  t.is(
+    await on(
+      2,
+      `git clone -q -b shared $MNT/shared.git $MNT/last; ls $MNT/last | wc -l; rm -rf $MNT/last $MNT/clone-1`,
+    ),
+    `${String(2 * pushesEach + 1)}\n`,
+  );
+});
+
+/** Names, types, modes, link counts, targets, and what is in the files. */
+const look = `look() { cd "$1"; find . -printf '%P %y %m %l\\n' | sort; find . -type f -print0 | sort -z | xargs -0 sha256sum; }; `;
+
+test.serial("what one mount writes is what four others find; each changes a part, and all five agree", async (t) => {
+  t.timeout(300_000);
+  const make = `make() { mkdir -p "$1"; cd "$1"
+    for d in $(seq 15); do mkdir -p folder-$d/deep
+      for f in $(seq 20); do seq $((d * f)) $((d * f + d * 40)) > folder-$d/file-$f; done
+      ln -s ../file-$d folder-$d/deep/link; chmod 7$((d % 8))0 folder-$d; done; }; `;
+  await on(1, `${make} make $LOCAL/tree`);
+  const wanted = await on(1, `${look} look $LOCAL/tree`);
+  // The other four have looked at the folder while there was nothing in it.
+  await onAll(1, "mkdir $MNT/tree");
+  await onAll(5, 'test -z "$(ls -A $MNT/tree)"; ! test -e $MNT/tree/folder-1');
+  await on(1, `${make} make $MNT/tree`);
+  const found = await onAll(5, `${look} look $MNT/tree`);
+  for (const [i, text] of found.entries()) t.is(text, wanted, `mount ${String(i + 1)}`);
+
+  const change = `change() { cd "$1"
+    for d in $(seq $2 5 15); do cd folder-$d
+      rm file-1; echo "changed by $2" > file-2; echo "more of $2" >> file-3; mv file-4 moved-$2; truncate -s 7 file-5
+      ln -sfn ../file-9 deep/link; chmod 640 file-6; mkdir new-$2; echo new > new-$2/file; mv file-7 file-8; cd ..
+    done; }; `;
+  await on(1, `${change} for who in 1 2 3 4 5; do (change $LOCAL/tree $who); done`);
+  const changed = await on(1, `${look} look $LOCAL/tree`);
+  t.not(changed, wanted);
+  await onAll(5, `${change} change $MNT/tree $WHO`);
+  const agreed = await onAll(5, `${look} look $MNT/tree`);
+  for (const [i, text] of agreed.entries()) t.is(text, changed, `mount ${String(i + 1)}`);
+  const listed = await onAll(5, "cd $MNT/tree; find . -printf '%i %n %s %T@ %C@ %P\\n' | sort");
+  t.is(new Set(listed).size, 1, "inode numbers, link counts, sizes and times");
+  await on(3, "rm -rf $MNT/tree");
+  t.deepEqual(
+    await onAll(5, "ls -d $MNT/tree 2>/dev/null || echo gone"),
+    Array.from({ length: 5 }, () => "gone\n"),
+  );
+});
+
+test.serial("no log has an error after all of that", (t) => {
+  t.deepEqual(mounts.errors(), []);
+});
