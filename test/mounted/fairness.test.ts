@@ -6,6 +6,8 @@ import { SeveralMounts } from "./several-mounts.ts";
 const millis = Number(process.env["DFS_FIGHT_MILLIS"] ?? "5000");
 /** Of what both have done. */
 const leastShare = 0.25;
+/** On a machine that does much else. */
+const leastRounds = 20;
 
 let mounts: SeveralMounts;
 test.before(async () => {
@@ -47,7 +49,7 @@ for (const [what, fight] of Object.entries(fights)) {
       const sum = counts.reduce((a, b) => a + b);
       t.log(counts.map((count) => `${String(Math.round(count / (millis / 1_000)))}/s`).join(" and "));
       t.true(Math.min(...counts) >= sum * leastShare, `${counts.join(" and ")} in ${String(millis)} ms`);
-      t.true(sum >= millis / 100, `hardly anything was done: ${counts.join(" and ")} in ${String(millis)} ms`);
+      t.true(sum >= leastRounds, `hardly anything was done: ${counts.join(" and ")} in ${String(millis)} ms`);
       if (what.includes("lock")) {
         t.is(Number(String(await first.call("readWhole", `${path}/counter`))), sum, "counted under the lock");
       }

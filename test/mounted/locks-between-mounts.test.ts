@@ -56,7 +56,8 @@ for (const kind of kinds) {
           await victim.kill();
           await granted;
           const millis = performance.now() - start;
-          t.true(millis < 2_000, `granted after ${String(millis)} ms`);
+          // Far less than the time after which its session would end.
+          t.true(millis < 5_000, `granted after ${String(millis)} ms`);
           t.is(await errnoOf(other.call("setLock", refused, kind, "write", { wait: false })), "EAGAIN");
           await waiter.call("close", fd);
           await other.call("close", refused);
