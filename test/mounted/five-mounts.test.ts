@@ -6,7 +6,7 @@ import { O } from "../conformance/libc/constants.ts";
 import { errnoOf, type Actor } from "./actor.ts";
 import { SeveralMounts } from "./several-mounts.ts";
 
-const rounds = 60;
+const rounds = 40;
 
 let mounts: SeveralMounts;
 /** On the local disk. */
