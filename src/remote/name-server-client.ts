@@ -61,6 +61,10 @@ class NameServerClient implements NameServer {
   readonly #locks: LockCalls;
   readonly #ahead: AheadQueue;
   readonly #inodeNumbers: ReservedInodes;
+  /** Where news goes: from when what ran ahead is on this connection. */
+  #newsPeer: ServerPeer | undefined;
+  /** News of before that, while a connection is entered: the server asks for leases again as soon as the session is resumed. */
+  #untold: LeaseNews[] | undefined;
   /** The era of which `onSession` has been told. */
   #toldEra = 0;
 
@@ -157,8 +161,13 @@ class NameServerClient implements NameServer {
   }
 
   tell(news: readonly LeaseNews[]): void {
+    if (this.#untold !== undefined) {
+      this.#untold.push(...news);
+      return;
+    }
+    if (this.#newsPeer?.isOpen !== true) return;
     for (let first = 0; first < news.length; first += limits.leaseNewsMax) {
-      this.#link.peer?.notify("leaseNews", { news: news.slice(first, first + limits.leaseNewsMax) });
+      this.#newsPeer.notify("leaseNews", { news: news.slice(first, first + limits.leaseNewsMax) });
     }
   }
 
@@ -174,6 +183,7 @@ class NameServerClient implements NameServer {
   }
 
   async #enter(peer: ServerPeer): Promise<void> {
+    this.#untold = [];
     const opening = await this.#session.open(peer);
     // At once: if this connection breaks now, the next one resumes the new session.
     if (!opening.resumed) this.#beginSession();
@@ -185,10 +195,19 @@ class NameServerClient implements NameServer {
     }
     // Before this session has said what it holds: by then somebody else may change what it was giving back.
     this.#ahead.connected(peer);
+    this.#tellFrom(peer, opening);
     if (opening.resumed && !opening.leasesKept) await this.#reclaimLeases(peer, isKnown);
     this.#toldEra = this.#link.era;
     const told = this.#tell({ resumed: isKnown });
     if (!isKnown) await told;
+  }
+
+  #tellFrom(peer: ServerPeer, { resumed, leasesKept }: { resumed: boolean; leasesKept: boolean }): void {
+    const news = this.#untold ?? [];
+    this.#untold = undefined;
+    this.#newsPeer = peer;
+    // Else it is about leases that the server has forgotten.
+    if (resumed && leasesKept) this.tell(news);
   }
 
   /** Says what this session had, and that this is all: only then the server gives anything to anybody. */

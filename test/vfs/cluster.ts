@@ -41,6 +41,8 @@ export interface Client {
 export interface Cluster {
   /** `runsAhead` false: every change is asked for. */
   mount(clientName: string, options?: MountOptions): Promise<Client>;
+  /** Breaks every connection to the name server. */
+  cut(): void;
 }
 
 interface MountOptions {
@@ -59,7 +61,12 @@ export async function startCluster(t: ExecutionContext, seed = 1): Promise<Clust
   const surroundings: Surroundings = { transport: network, clock, random, log };
   await startNameServer(t, surroundings, random);
   for (let i = 0; i < 2; i++) await startNode(t, surroundings, random);
-  return { mount: (clientName, options = {}) => mount(t, surroundings, clientName, options) };
+  return {
+    mount: (clientName, options = {}) => mount(t, surroundings, clientName, options),
+    cut: () => {
+      network.cut(address.port);
+    },
+  };
 }
 
 async function startNameServer(t: ExecutionContext, surroundings: Surroundings, random: Random): Promise<void> {
