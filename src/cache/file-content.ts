@@ -47,6 +47,8 @@ export class CachedFile implements FileContent {
   readonly #gate = new Gate();
   /** Appends under way whose place the server decides: until it has, nobody here knows where the end is. */
   #appending = 0;
+  /** Since when the layout was asked for: a lease that has not lasted since then makes it worth nothing. */
+  #layoutSince: number;
   /** Unwritten data from here on is about to be dropped by a change. */
   #discardFrom = Infinity;
 
@@ -77,6 +79,7 @@ export class CachedFile implements FileContent {
       },
     });
     this.layout = this.#newLayout(context.layouts);
+    this.#layoutSince = owner.moment;
     if (attributes.size === 0 && owner.mayCache) this.layout.knowEmpty();
     this.#reader = new FileReader(context, { ino: owner.ino, dirty: this.buffer.dirty, size: () => this.size });
   }
@@ -104,7 +107,7 @@ export class CachedFile implements FileContent {
 
   read(offset: number, length: number, signal?: AbortSignal): ReadPieces | Promise<ReadPieces> {
     if (!this.#owner.mayCache) return this.#readUncached(offset, length, signal);
-    return this.#reader.read(this.layout, offset, Math.min(offset + length, this.size), signal);
+    return this.#reader.read(this.#believedLayout(), offset, Math.min(offset + length, this.size), signal);
   }
 
   write(offset: number, content: Buffer, terms: WriteOptions): void | Promise<void> {
@@ -170,7 +173,7 @@ export class CachedFile implements FileContent {
   async seek(offset: number, whence: 3 | 4): Promise<number> {
     const { blockBytesMax } = this.#context.limits;
     const options = { dirty: this.buffer.dirty, size: () => this.size, stretchBytes: blockBytesMax };
-    if (this.#owner.mayCache) return seekContent(offset, whence, { ...options, extents: this.layout });
+    if (this.#owner.mayCache) return seekContent(offset, whence, { ...options, extents: this.#believedLayout() });
     const extents = this.#newLayout(new LayoutBudget(this.#context.layouts.bytesMax));
     return this.#server.whileAsking(extents, async () => {
       await extents.ensure(offset, offset + 1);
@@ -208,6 +211,18 @@ export class CachedFile implements FileContent {
   #put(offset: number, content: Buffer, terms: WriteOptions): void {
     this.buffer.put(offset, content, terms);
     this.#host.written();
+  }
+
+  /**
+   * Also what a reader fetched while the lease was being given back, and could not know to be old, is forgotten when there
+   * is a lease again.
+   */
+  #believedLayout(): Layout {
+    if (!this.#owner.holds(this.#layoutSince)) {
+      this.layout.forget();
+      this.#layoutSince = this.#owner.moment;
+    }
+    return this.layout;
   }
 
   /** Without waiting for anything: see `write`. */

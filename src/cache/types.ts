@@ -19,6 +19,8 @@ export interface ContentOwner {
   readonly ino: Ino;
   /** Whether what is known of size and extents is true, and what is asked now may be remembered. */
   readonly mayCache: boolean;
+  /** Whether what was asked for at `since` is still true. */
+  holds(since: number): boolean;
   /** Whether nobody else may read or write it: writes may stay here. */
   readonly mayBuffer: boolean;
   /** Whether small content may run ahead (remote/ahead-log.ts). */

@@ -43,6 +43,7 @@ export function createInodeContents(parts: InodeContentsParts): InodeContents {
         get mayCache() {
           return coherence.trusts(inode);
         },
+        holds: (since) => coherence.holds(inode.ino, since),
         get mayBuffer() {
           return coherence.mayBuffer(inode);
         },

@@ -178,6 +178,20 @@ test("a lease that is given back is flushed and forgotten; what a new one finds 
   t.is(cluster.content(ino).subarray(2_000).toString(), "end");
 });
 
+test("what a reader fetches while the lease is given back is not remembered", async (t) => {
+  const cluster = new FakeCluster();
+  const writer = startClient({ cluster, lease: "none" }).open();
+  await writer.write(0, Buffer.from("before"), at(1));
+  const one = startClient({ cluster, lease: "shared" });
+  const file = one.open();
+  const reading = readAll(file, 0, 6);
+  await one.giveBack();
+  t.is((await reading).toString(), "before");
+  await writer.write(0, Buffer.from("after!"), at(2));
+  one.gain("shared");
+  t.is((await readAll(file, 0, 6)).toString(), "after!");
+});
+
 test("seek finds data and holes, written and unwritten", async (t) => {
   for (const lease of ["exclusive", "none"] as const) {
     const { cluster, open } = startClient({ lease });

@@ -46,6 +46,7 @@ export function startClient(
   });
   let lease = options.lease ?? "exclusive";
   let moment = 1;
+  let leasedAt = 1;
   const files = new Map<Ino, FileContent>();
   const lost: Error[] = [];
   const open = (which: Ino = ino): FileContent => {
@@ -63,6 +64,7 @@ export function startClient(
       get moment() {
         return moment;
       },
+      holds: (since: number) => lease !== "none" && since >= leasedAt,
       runsAhead: false,
       serverAttributes: () => undefined,
       lost: (error: Error) => lost.push(error),
@@ -78,6 +80,7 @@ export function startClient(
     await Promise.all(Array.from(files.keys(), (which) => contents.flushForRecall(which)));
   };
   const gain = (level: "shared" | "exclusive"): void => {
+    if (lease === "none") leasedAt = ++moment;
     if (lease !== "exclusive") lease = level;
     for (const [which, file] of files) file.serverSize(cluster.attributes(which).size);
   };
