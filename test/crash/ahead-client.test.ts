@@ -101,6 +101,8 @@ async function runSeed(
       return { seed, folder, history: readHistory(readFileSync(record, "utf8")) };
     }
     const acting = actor.act({ ...task, kill: undefined }, actingSeconds);
+    // Told by the await below, also when what comes first fails.
+    acting.catch(() => undefined);
     await eventually(
       "the first operations are done",
       () => (statSync(record, { throwIfNoEntry: false })?.size ?? 0) > 3_000,
