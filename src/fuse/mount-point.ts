@@ -30,11 +30,11 @@ async function refuseMounted(path: string, clock: Clock): Promise<void> {
     dead: `its process has died (Transport endpoint is not connected): umount ${path}, then try again`,
     silent: `it does not answer: umount -f -l ${path}, then try again`,
   };
-  throw new FsError("EBUSY", `${what}; ${advice[await probe(path, clock)]}`);
+  throw new FsError("EBUSY", `${what}; ${advice[await probeMount(path, clock)]}`);
 }
 
 /** Asks from a child process: a mount whose server stands still would hold one of our own threads for ever. */
-function probe(path: string, clock: Clock): Promise<"answers" | "dead" | "silent"> {
+export function probeMount(path: string, clock: Clock): Promise<"answers" | "dead" | "silent"> {
   return new Promise((resolveProbe) => {
     const child = spawn("stat", ["-f", "--", path], {
       stdio: ["ignore", "ignore", "pipe"],

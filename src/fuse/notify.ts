@@ -9,7 +9,12 @@ import { Worker } from "node:worker_threads";
 import { isErrnoName, FsError } from "../base/errno.ts";
 import type { Ino } from "../base/ids.ts";
 import type { Name } from "../base/name.ts";
-import { encodeIncrementEpoch, encodeInvalidateEntry, encodeInvalidateInode } from "./encode-notification.ts";
+import {
+  encodeIncrementEpoch,
+  encodeInvalidateEntry,
+  encodeInvalidateInode,
+  encodeResend,
+} from "./encode-notification.ts";
 import type { NotifyOutcome, NotifyRequest, NotifyWorkerData } from "./notify-messages.ts";
 import type { Notifier } from "./operations.ts";
 
@@ -56,6 +61,11 @@ export class KernelNotifier implements Notifier {
   invalidateAllEntries(): Promise<void> {
     if (this.canInvalidateAllEntries) return this.promptLane.write(encodeIncrementEpoch());
     return Promise.reject(new FsError("EOPNOTSUPP", "the kernel has no INC_EPOCH (it came with Linux 6.16)"));
+  }
+
+  /** Every request that is unanswered comes again, also those that a driver before this one has read. */
+  resend(): Promise<void> {
+    return this.promptLane.write(encodeResend());
   }
 
   /** After the connection has ended: nothing waits any more. Queued notifications count as done. */

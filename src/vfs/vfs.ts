@@ -12,6 +12,7 @@ import type { Contents } from "../cache/types.ts";
 import type { Operations } from "../fuse/operations.ts";
 import type { NameServer, NameServerEvents } from "../remote/types.ts";
 import { createAccessTimes } from "./access-times.ts";
+import { adoptionOperations } from "./adoption.ts";
 import { attributeOperations } from "./attributes.ts";
 import { createBackground } from "./background.ts";
 import { createCoherence } from "./coherence.ts";
@@ -49,6 +50,8 @@ export interface VfsOptions {
   /** Names of one directory that are listed ahead of lookups. */
   readonly listAheadMax?: number;
   readonly idleContentsMax?: number;
+  /** The lowest handle to give: those below belong to drivers that this one took over from. Default: 1. */
+  readonly firstHandle?: number;
 }
 
 export interface Vfs {
@@ -137,7 +140,7 @@ function createCore(
     inodes,
     dentries,
     listAhead: createListAhead({ nameServer, coherence, inodes, dentries, background, namesMax }),
-    handles: createHandles(),
+    handles: createHandles(options.firstHandle ?? 1),
     identity: createIdentity(options.readGroups ?? readProcessGroups),
     inodeContents,
     invalidations,
@@ -162,6 +165,7 @@ function allOperations(core: Core): Operations {
       core.invalidations.start(notifier);
     },
     stop: () => stop(core),
+    ...adoptionOperations(core),
     ...nameOperations(core),
     ...attributeOperations(core),
     ...creationOperations(core),

@@ -40,8 +40,11 @@ export interface Cluster {
   sh(script: string, options?: { seconds?: number; cwd?: string }): Promise<string>;
   /** Starts what is not running (also after a kill). */
   up(): void;
-  /** `name`, `storage-1`..., `client`: the pid in its pid file. */
+  /** `name`, `storage-1`..., `client`: the pid in its pid file. Of the client that is its supervisor. */
   pid(name: string): number;
+  /** Of the process that serves the mount, which the client's supervisor has started. */
+  driverPid(): number;
+  /** All processes of that name: of the client its supervisor, so that it does nothing about the other, and its driver. */
   kill(name: string, signal?: NodeJS.Signals): void;
   status(): StatusReply;
   log(name: string): string;
@@ -74,8 +77,16 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       if (result.status !== 0) throw new Error(`cluster up: ${result.stdout}${result.stderr}`);
     },
     pid: (name) => Number(readFileSync(join(clusterDir, `${name}.pid`), "utf8").split("\n")[0]),
+    driverPid() {
+      const [driver, ...others] = childrenOf(this.pid("client"));
+      if (driver === undefined || others.length > 0) throw new Error("the client has not exactly one driver");
+      return driver;
+    },
     kill(name, signal = "SIGKILL") {
-      process.kill(this.pid(name), signal);
+      const pid = this.pid(name);
+      const children = name === "client" ? childrenOf(pid) : [];
+      process.kill(pid, signal);
+      for (const child of children) process.kill(child, signal);
     },
     status() {
       return JSON.parse(this.dfs("status", `127.0.0.1:${String(port)}`, "--json").stdout) as StatusReply;
@@ -93,6 +104,11 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     throw error;
   }
   return cluster;
+}
+
+export function childrenOf(pid: number): number[] {
+  const text = readFileSync(`/proc/${String(pid)}/task/${String(pid)}/children`, "utf8");
+  return text.split(" ").filter(Boolean).map(Number);
 }
 
 /** Runs a script with `bash -e`; resolves with its standard output. */
