@@ -6,11 +6,14 @@
  * It imports as little as possible: it has to stay small, and there when the driver runs out of memory. From outside it is
  * the client: its pid is in the pid files, it ends when the mount is gone.
  */
-import { closeSync, mkdirSync, openSync, rmSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, rmSync, writeSync } from "node:fs";
 import { sleep, systemClock } from "../base/clock.ts";
-import type { SessionId } from "../base/ids.ts";
+import { errnoOf } from "../base/errno.ts";
+import type { Ino, SessionId } from "../base/ids.ts";
 import type { Log } from "../base/log.ts";
 import { openDevice } from "../fuse/device.ts";
+import { encodeInvalidateInode } from "../fuse/encode-notification.ts";
+import { notedIn, type NoteFiles } from "../fuse/kernel-pages.ts";
 import { endMount } from "../fuse/mount.ts";
 import { reportFailure, reportReady } from "./daemon.ts";
 import { startDriver, type DriverEnd, type DriverProcess } from "./driver-process.ts";
@@ -63,12 +66,12 @@ export async function superviseMount(mountPoint: string, args: readonly string[]
         },
       });
       const end = await driver.ended;
-      if (record === undefined) return await failed(end, mountPoint, estate, log);
+      if (record === undefined) return await failed(end, { mountPoint, estate, fds, log });
       if (end.over) return end.status;
       log.error({ how: end.how, why: end.failure, generation }, "the driver has ended, the mount has not");
       const pause = stopping.signal.aborted || end.ending ? undefined : pauseBeforeNext(estate, budget.next(), log);
       if (pause === undefined) {
-        await giveUp(mountPoint, estate, log);
+        await giveUp({ mountPoint, estate, fds, log });
         return 1;
       }
       await sleep(systemClock, pause);
@@ -79,11 +82,19 @@ export async function superviseMount(mountPoint: string, args: readonly string[]
   }
 }
 
+interface Held {
+  readonly mountPoint: string;
+  /** Undefined: not mounted yet. */
+  readonly estate: Connected | undefined;
+  readonly fds: { readonly device: number; readonly notes: NoteFiles };
+  readonly log: Log;
+}
+
 /** The first driver has not mounted, and has said why. */
-async function failed(end: DriverEnd, mountPoint: string, estate: Connected | undefined, log: Log): Promise<number> {
-  if (estate !== undefined && !end.over) await giveUp(mountPoint, estate, log);
+async function failed(end: DriverEnd, held: Held): Promise<number> {
+  if (held.estate !== undefined && !end.over) await giveUp(held);
   const status = end.status === 0 ? 1 : end.status;
-  if (end.failure === undefined) log.error({ how: end.how }, "the driver ended before it had mounted");
+  if (end.failure === undefined) held.log.error({ how: end.how }, "the driver ended before it had mounted");
   reportFailure(end.failure ?? `the driver ended before it had mounted: ${end.how}`, status);
   return status;
 }
@@ -97,8 +108,11 @@ function pauseBeforeNext(estate: Connected | undefined, pause: number | undefine
   return pause;
 }
 
-/** Whoever waits gets an error; the directory below is there again. */
-async function giveUp(mountPoint: string, estate: Connected | undefined, log: Log): Promise<void> {
+/**
+ * Whoever waits gets an error; the directory below is there again. Files that are still open could show what the kernel
+ * keeps of them: that is dropped, now that no unanswered request has it locked.
+ */
+async function giveUp({ mountPoint, estate, fds, log }: Held): Promise<void> {
   log.error({}, "the mount ends: programs that use it get errors, what was not fsynced may be lost");
   if (estate?.device === undefined) return;
   try {
@@ -106,6 +120,17 @@ async function giveUp(mountPoint: string, estate: Connected | undefined, log: Lo
   } catch (error) {
     // The last holder of the device ends now: that, too, ends the connection.
     log.error({ problem: String(error) }, "the mount was not detached: umount it");
+    return;
+  }
+  for (const ino of notedIn(fds.notes)) dropPages(fds.device, ino, log);
+}
+
+/** An inode that the kernel has let go needs nothing. */
+function dropPages(device: number, ino: Ino, log: Log): void {
+  try {
+    writeSync(device, encodeInvalidateInode(ino, 0, 0));
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") log.warn({ ino, errno: errnoOf(error) }, "pages of an inode were not dropped");
   }
 }
 

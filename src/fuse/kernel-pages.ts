@@ -18,6 +18,11 @@ const piece = 65_536 * noteBytes;
 /** Fewer notes are not worth rewriting. */
 const rewriteAtLeast = 65_536;
 
+/** Of which inodes drivers so far have noted that the kernel may have pages. */
+export function notedIn(files: NoteFiles): readonly Ino[] {
+  return [...new Set(files.flatMap(readNotes))];
+}
+
 export class KernelPages {
   /** What drivers before this one had noted; empty after `dropped`. */
   inherited: readonly Ino[];
@@ -31,7 +36,7 @@ export class KernelPages {
   constructor(files: NoteFiles, mayBeKnown: (ino: Ino) => boolean) {
     this.files = files;
     this.mayBeKnown = mayBeKnown;
-    this.inherited = [...new Set(files.flatMap(readNotes))];
+    this.inherited = notedIn(files);
   }
 
   /** The kernel is about to be allowed to keep pages of it. Throws when that cannot be noted: then it may not. */

@@ -7,6 +7,8 @@ import { errnoOf, FsError } from "../base/errno.ts";
 import { mountedAt, systemEnvironment } from "./mount.ts";
 
 const probeMillis = 1_000;
+/** ENOTCONN, and ECONNABORTED when the connection ended while this waited. */
+const deadErrors = ["Transport endpoint is not connected", "Software caused connection abort"];
 
 /** Returns the path without symbolic links. Does not touch what is mounted there already: that may never answer. */
 export async function checkMountPoint(path: string, clock: Clock): Promise<string> {
@@ -53,7 +55,7 @@ export function probeMount(path: string, clock: Clock): Promise<"answers" | "dea
     });
     child.on("close", () => {
       timer.cancel();
-      resolveProbe(said.includes("Transport endpoint is not connected") ? "dead" : "answers");
+      resolveProbe(deadErrors.some((error) => said.includes(error)) ? "dead" : "answers");
     });
   });
 }

@@ -78,13 +78,13 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     },
     pid: (name) => Number(readFileSync(join(clusterDir, `${name}.pid`), "utf8").split("\n")[0]),
     driverPid() {
-      const [driver, ...others] = childrenOf(this.pid("client"));
-      if (driver === undefined || others.length > 0) throw new Error("the client has not exactly one driver");
+      const [driver] = driversOf(this.pid("client"));
+      if (driver === undefined) throw new Error("the client has no driver now");
       return driver;
     },
     kill(name, signal = "SIGKILL") {
       const pid = this.pid(name);
-      const children = name === "client" ? childrenOf(pid) : [];
+      const children = name === "client" ? driversOf(pid) : [];
       process.kill(pid, signal);
       for (const child of children) process.kill(child, signal);
     },
@@ -106,9 +106,19 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   return cluster;
 }
 
-export function childrenOf(pid: number): number[] {
-  const text = readFileSync(`/proc/${String(pid)}/task/${String(pid)}/children`, "utf8");
-  return text.split(" ").filter(Boolean).map(Number);
+/** Of a client's supervisor: its living drivers, one or, for a moment, none. */
+export function driversOf(supervisor: number): number[] {
+  const read = (path: string): string => {
+    try {
+      return readFileSync(path, "latin1");
+    } catch {
+      return "";
+    }
+  };
+  const children = read(`/proc/${String(supervisor)}/task/${String(supervisor)}/children`)
+    .split(" ")
+    .filter(Boolean);
+  return children.filter((pid) => read(`/proc/${pid}/cmdline`).includes("\0--supervised\0")).map(Number);
 }
 
 /** Runs a script with `bash -e`; resolves with its standard output. */
