@@ -15,7 +15,7 @@ import { loadFuseNativeDriver } from "./fuse-native-mount.ts";
 import { letHeapGrow } from "./heap-growth.ts";
 import { createLifetime, type Lifetime } from "./lifetime.ts";
 import { createLog } from "./logging.ts";
-import type { MountCommand } from "./mount.ts";
+import type { MountCommand } from "./mount-command.ts";
 import { mountAt, mountServer, recordMount } from "./mounts.ts";
 import { meetSupervisor, type Supervisor } from "./supervised.ts";
 import { driverFds, type Estate } from "./supervision.ts";

@@ -4,23 +4,9 @@
  */
 import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
-import type { Address } from "../rpc/types.ts";
 import { startDaemon } from "./daemon.ts";
-import type { MountOptions } from "./mount-options.ts";
+import type { MountCommand } from "./mount-command.ts";
 import { superviseMount } from "./supervise.ts";
-
-export interface MountCommand {
-  readonly addresses: readonly Address[];
-  readonly mountPoint: string;
-  readonly options: MountOptions;
-  readonly foreground: boolean;
-  /** A supervisor has started this. */
-  readonly supervised: boolean;
-  readonly debug: boolean;
-  /** The command's own arguments, to start it again. */
-  readonly args: readonly string[];
-  readonly logFile: string | undefined;
-}
 
 const logFolder = "/var/log/dfs";
 

@@ -6,13 +6,14 @@
  * It imports as little as possible: it has to stay small, and there when the driver runs out of memory. From outside it is
  * the client: its pid is in the pid files, it ends when the mount is gone.
  */
-import { closeSync, mkdirSync, openSync, rmSync, writeSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeSync } from "node:fs";
 import { sleep, systemClock } from "../base/clock.ts";
 import { errnoOf } from "../base/errno.ts";
 import type { Ino, SessionId } from "../base/ids.ts";
 import type { Log } from "../base/log.ts";
 import { openDevice } from "../fuse/device.ts";
 import { encodeInvalidateInode } from "../fuse/encode-notification.ts";
+import { generationMax } from "../fuse/handle-ranges.ts";
 import { notedIn, type NoteFiles } from "../fuse/kernel-pages.ts";
 import { endMount } from "../fuse/mount.ts";
 import { reportFailure, reportReady } from "./daemon.ts";
@@ -69,7 +70,8 @@ export async function superviseMount(mountPoint: string, args: readonly string[]
       if (record === undefined) return await failed(end, { mountPoint, estate, fds, log });
       if (end.over) return end.status;
       log.error({ how: end.how, why: end.failure, generation }, "the driver has ended, the mount has not");
-      const pause = stopping.signal.aborted || end.ending ? undefined : pauseBeforeNext(estate, budget.next(), log);
+      const isLast = stopping.signal.aborted || end.ending || generation === generationMax;
+      const pause = isLast ? undefined : pauseBeforeNext(estate, budget.next(), log);
       if (pause === undefined) {
         await giveUp({ mountPoint, estate, fds, log });
         return 1;
@@ -134,11 +136,15 @@ function dropPages(device: number, ino: Ino, log: Log): void {
   }
 }
 
+/** Where this is missing a disk serves: only its cache is written, nothing waits for it. */
+const sharedMemory = "/dev/shm";
+
 /** In memory, without a name: they live as long as one of the processes that have them open. */
 function openNotes(): [number, number] {
-  mkdirSync(runtimeFolder, { recursive: true, mode: 0o755 });
+  const folder = existsSync(sharedMemory) ? sharedMemory : runtimeFolder;
+  mkdirSync(folder, { recursive: true, mode: 0o755 });
   const open = (which: string): number => {
-    const path = `${runtimeFolder}/notes-${String(process.pid)}-${which}`;
+    const path = `${folder}/dfs-notes-${String(process.pid)}-${which}`;
     rmSync(path, { force: true });
     const fd = openSync(path, "ax+", 0o600);
     rmSync(path);

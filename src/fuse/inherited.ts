@@ -19,16 +19,6 @@ import type { Operations, RequestContext } from "./operations.ts";
 /** "done": the answer is that there is nothing to say. A promise: it may run when that has resolved. */
 export type Admission = "run" | "done" | Promise<void>;
 
-/** Handles of one driver; more than it can ever hand out. */
-const handlesOfOneDriver = 2 ** 40;
-/** Further drivers would run out of handles. */
-export const generationMax = 2 ** 53 / handlesOfOneDriver - 1;
-
-/** Handles below belong to the drivers before the one of this generation (the first is 0). */
-export function firstHandleOf(generation: number): number {
-  return generation * handlesOfOneDriver;
-}
-
 const openTruncate = 0o1000;
 
 const closing = opcodesOf("release", "releasedir");

@@ -165,6 +165,9 @@ test.serial("without its supervisor a driver flushes, unmounts and ends", async 
 
 test.serial("a driver that dies again and again is given up: programs get errors, nothing is left", async (t) => {
   t.timeout(90_000);
+  // A client that has not lost any driver yet.
+  await startDfs(["umount", cluster.mnt]);
+  cluster.up();
   const supervisor = cluster.pid("client");
   await withPeers(1, async (a) => {
     const fd = a.call("open", path("d/1"), O.RDONLY);
