@@ -9,8 +9,6 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { FsError } from "../base/errno.ts";
-import type { Ino } from "../base/ids.ts";
-import { limits } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import { Device } from "./device.ts";
 import { firstHandleOf } from "./handle-ranges.ts";
@@ -43,6 +41,9 @@ export interface TakeOverParts {
   readonly log: Log;
   readonly clock: Clock;
 }
+
+/** Notifications without locks that are on their way together. */
+const attributesAtOnce = 4_096;
 
 /** Answers from now on; `onServing` or `onFailed` follows, unless the mount ends before. */
 export function takeOverFuse(parts: TakeOverParts): FuseMount {
@@ -91,18 +92,13 @@ async function forgetInKernel(notifier: KernelNotifier, pages: KernelPages, log:
   const inos = pages.inherited;
   // Where the kernel does not know it, names are valid for less time than a process takes to start.
   if (notifier.canInvalidateAllEntries) await notifier.invalidateAllEntries();
-  await forAll(inos, (ino) => notifier.invalidateAttributes(ino));
+  for (let at = 0; at < inos.length; at += attributesAtOnce) {
+    const some = inos.slice(at, at + attributesAtOnce);
+    await Promise.all(some.map((ino) => notifier.invalidateAttributes(ino)));
+  }
   await notifier.resend();
-  await forAll(inos, (ino) => notifier.invalidateData(ino, 0, 0));
+  await notifier.invalidateAllData(inos);
   pages.dropped();
   const millis = Math.round(clock.monotonicMillis() - began);
   log.warn({ inodes: inos.length, millis }, "the kernel has forgotten what the driver before this one had told it");
-}
-
-async function forAll(inos: readonly Ino[], each: (ino: Ino) => Promise<void>): Promise<void> {
-  const queue = inos.values();
-  const worker = async (): Promise<void> => {
-    for (const ino of queue) await each(ino);
-  };
-  await Promise.all(Array.from({ length: Math.min(inos.length, limits.kernelNotificationsMax) }, worker));
 }

@@ -85,6 +85,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     kill(name, signal = "SIGKILL") {
       const pid = this.pid(name);
       const children = name === "client" ? driversOf(pid) : [];
+      // So that the driver has no time to notice the end of its supervisor.
+      if (signal === "SIGKILL") for (const child of children) process.kill(child, "SIGSTOP");
       process.kill(pid, signal);
       for (const child of children) process.kill(child, signal);
     },
