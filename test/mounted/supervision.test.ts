@@ -3,7 +3,7 @@ import test from "ava";
 import { readFileSync } from "node:fs";
 import { O } from "../conformance/libc/constants.ts";
 import { driversOf, startCluster, type Cluster } from "../support/cluster.ts";
-import { eventually, isMounted, isRunning, startDfs, withPeers } from "./acting.ts";
+import { eventually, isMounted, isRunning, SecondMount, startDfs, withPeers } from "./acting.ts";
 
 let cluster: Cluster;
 const path = (name: string): string => `${cluster.mnt}/${name}`;
@@ -84,6 +84,26 @@ test.serial("a driver that stands still is replaced in time: programs wait, and 
     t.is(a.call("stat", path("d/1")).size, 2n);
   });
   t.regex(cluster.log("client"), /"silentMillis":1[56]\d{3},"msg":"the driver stands still/);
+});
+
+test.serial("what another mount writes while a driver stands still is never missed here", async (t) => {
+  t.timeout(120_000);
+  const second = new SecondMount(cluster);
+  try {
+    await withPeers(2, async (reader, writer) => {
+      const open = reader.call("open", path("d/1"), O.RDONLY);
+      t.is(reader.call("pread", open, 10, 0).toString(), "1\n");
+      process.kill(cluster.driverPid(), "SIGSTOP");
+      // As soon as the other one has written, here nothing old may be read any more.
+      await second.mount();
+      const other = writer.call("open", `${second.mnt}/d/1`, O.RDWR);
+      writer.call("pwrite", other, "2\n", 0);
+      t.throws(() => reader.call("pread", open, 10, 0), { message: /EIO/ });
+      t.is(reader.call("pread", reader.call("open", path("d/1"), O.RDONLY), 10, 0).toString(), "2\n");
+    });
+  } finally {
+    await second.remove();
+  }
 });
 
 test.serial("a client that stood still as a whole for less than that goes on with everything", async (t) => {
