@@ -169,6 +169,15 @@ export const limits = {
   directoryPageBytes: 128 * KiB,
   /** Notifications to the kernel in flight when everything is forgotten. */
   kernelNotificationsMax: 256,
+  /**
+   * A driver that its supervisor has not heard for so long is replaced: early enough for the next one to drop the kernel's
+   * caches before the session can expire. It says something every `driverBeatMillis`.
+   */
+  driverSilentMillis: 15_000,
+  driverBeatMillis: 1_000,
+  /** Drivers of one mount that may die within a time; after one more the mount ends. */
+  driverRestartsMax: 5,
+  driverRestartsMillis: 60_000,
   /** Kernel validity of what the client may cache (shorter than the session's life). */
   kernelValidityMillis: 20_000,
   /** So long before its session may end, a client that is not answered stops believing what it cached, and drops it. */

@@ -1,11 +1,8 @@
 /** Every command with its options and help. */
 import { Command, Option } from "commander";
 import { limits } from "../base/limits.ts";
-import { clusterDown, clusterUp } from "./cluster.ts";
 import { parseMountOptions, type MountOptions } from "./mount-options.ts";
 import { programVersion } from "./program-info.ts";
-import { fetchStatus, formatStatus } from "./status.ts";
-import { umount } from "./umount.ts";
 import { parseAddress, parseBytes, parseCount } from "./usage.ts";
 import type { Address } from "../rpc/types.ts";
 
@@ -81,6 +78,7 @@ export function buildProgram(): Program {
       [],
     )
     .option("-f, --foreground", "stay in the foreground, log to standard error", false)
+    .addOption(new Option("--supervised").hideHelp().default(false))
     .addOption(
       new Option("--driver <name>", "how to reach the kernel").choices(["kernel", "fuse-native"]).default("kernel"),
     )
@@ -94,6 +92,7 @@ export function buildProgram(): Program {
         options: {
           option: string[];
           foreground: boolean;
+          supervised: boolean;
           driver: MountOptions["driver"];
           log?: string;
           secretFile?: string;
@@ -109,6 +108,7 @@ export function buildProgram(): Program {
           mountPoint,
           options: parseMountOptions(texts, options.driver),
           foreground: options.foreground,
+          supervised: options.supervised,
           debug: options.debug,
           logFile: options.log,
           args: [
@@ -128,7 +128,7 @@ export function buildProgram(): Program {
     .argument("<directory>", "where it is mounted")
     .option("-l, --lazy", "detach now, even if it is in use; do not wait", false)
     .action(async (mountPoint: string, options: { lazy: boolean }) => {
-      await umount(mountPoint, options);
+      await (await import("./umount.ts")).umount(mountPoint, options);
     });
 
   program
@@ -138,6 +138,7 @@ export function buildProgram(): Program {
     .option("--json", "for programs", false)
     .addOption(secretFile())
     .action(async (address: Address, options: { json: boolean; secretFile?: string }) => {
+      const { fetchStatus, formatStatus } = await import("./status.ts");
       const reply = await fetchStatus(address, options.secretFile);
       process.stdout.write(options.json ? `${JSON.stringify(reply, null, 2)}\n` : formatStatus(reply));
     });
@@ -167,6 +168,7 @@ export function buildProgram(): Program {
         capacity?: string;
       }) => {
         if (options.capacity !== undefined) parseBytes(options.capacity);
+        const { clusterUp } = await import("./cluster.ts");
         await clusterUp({ ...options, capacity: options.capacity, say });
       },
     );
@@ -177,7 +179,7 @@ export function buildProgram(): Program {
     .requiredOption("--mount <directory>", "as at up")
     .option("--port <n>", "as at up", parseCount(1, 65_000), defaultNameServer.port)
     .action(async (options: { dir: string; mount: string; port: number }) => {
-      await clusterDown({ ...options, say });
+      await (await import("./cluster.ts")).clusterDown({ ...options, say });
     });
 
   return {

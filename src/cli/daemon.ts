@@ -11,14 +11,15 @@ import { identify, isAlive, isEnding, parseIdentity, type ProcessIdentity } from
 const endingMillis = 10_000;
 
 /** What the started process sends, once. */
-type Report = { readonly ready: true } | { readonly failed: string; readonly status: number };
+export type Report =
+  { readonly kind: "ready" } | { readonly kind: "failed"; readonly message: string; readonly status: number };
 
 export function reportReady(): void {
-  report({ ready: true });
+  report({ kind: "ready" });
 }
 
 export function reportFailure(message: string, status: number): void {
-  report({ failed: message, status });
+  report({ kind: "failed", message, status });
 }
 
 function report(message: Report): void {
@@ -29,7 +30,7 @@ function report(message: Report): void {
 }
 
 /** The program that runs: `node dist/cli/main.js`. */
-function program(): { command: string; args: string[] } {
+export function program(): { command: string; args: string[] } {
   const script = process.argv[1];
   if (script === undefined) throw new CommandFailure("cannot tell which program this is");
   return { command: process.execPath, args: [...process.execArgv, script] };
@@ -56,14 +57,14 @@ export async function startDaemon(
       resolve(message as Report);
     });
     child.once("error", (error) => {
-      resolve({ failed: `cannot start ${command}: ${error.message}`, status: 1 });
+      resolve({ kind: "failed", message: `cannot start ${command}: ${error.message}`, status: 1 });
     });
     child.once("exit", (code, signal) => {
       const how = signal === null ? `status ${String(code)}` : signal;
-      resolve({ failed: `it ended with ${how}; see ${options.logFile}`, status: code ?? 1 });
+      resolve({ kind: "failed", message: `it ended with ${how}; see ${options.logFile}`, status: code ?? 1 });
     });
   });
-  if ("failed" in outcome) throw new CommandFailure(outcome.failed, { status: outcome.status });
+  if (outcome.kind === "failed") throw new CommandFailure(outcome.message, { status: outcome.status });
   if (child.connected) child.disconnect();
   child.unref();
   const pid = child.pid as number;

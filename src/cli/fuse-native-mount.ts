@@ -1,7 +1,7 @@
 /** `dfs mount --driver fuse-native`: the second driver, whose package and system library may be missing. */
 import { systemClock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
-import type { FuseMount } from "../fuse/driver.ts";
+import type { FuseMount } from "../fuse/serve.ts";
 import { mountFuseNative } from "../fuse/native/driver.ts";
 import { loadFuseNative } from "../fuse/native/load-package.ts";
 import type { Operations } from "../fuse/operations.ts";

@@ -8,7 +8,7 @@ import { resolve } from "node:path";
 import { livingProcess, writePidFile } from "./daemon.ts";
 import type { ProcessIdentity } from "./processes.ts";
 
-const runtimeFolder = "/run/dfs";
+export const runtimeFolder = "/run/dfs";
 
 export function recordMount(mountPoint: string): { forget(): void } {
   mkdirSync(runtimeFolder, { recursive: true, mode: 0o755 });

@@ -10,9 +10,16 @@ import {
   encodeStatistics,
   encodeStatx,
 } from "./encode.ts";
+import type { Ino } from "../base/ids.ts";
 import type { KernelRequest } from "./kernel-request.ts";
-import type { MaybePromise, Operations, ReadResult } from "./operations.ts";
+import type { Entry, MaybePromise, Operations, ReadResult } from "./operations.ts";
 import type { Frame } from "./wire.ts";
+
+/** Also where reads and writes bypass the page cache: a mapping does not. */
+export const openedPages = (request: KernelRequest): Ino => request.ino;
+export const createdPages = {
+  keepsPagesOf: (_request: KernelRequest, { entry }: { readonly entry: Entry }): Ino => entry.attributes.ino,
+};
 
 export const fileCalls = [
   call("getattr", (o, r, b) => o.getattr(r, r.ino, b.handle), encodeAttributesReply),
@@ -22,10 +29,14 @@ export const fileCalls = [
   call("statfs", (o, r) => o.statfs(r, r.ino), encodeStatistics),
   call("syncfs", (o, r) => o.syncfs(r, r.ino), encodeNothing),
 
-  call("open", (o, r, b) => o.open(r, r.ino, b.flags, b.killPrivileges), encodeOpened),
-  call("create", (o, r, b) => o.create(r, r.ino, b.name, b.creation, b.flags), encodeCreated),
-  call("tmpfile", (o, r, b) => o.tmpfile(r, r.ino, b.creation, b.flags), encodeCreated),
-  call("read", (o, r, b) => o.read(r, r.ino, b.handle, b.offset, b.length, b.flags), encodeRead, releaseRead),
+  call("open", (o, r, b) => o.open(r, r.ino, b.flags, b.killPrivileges), encodeOpened, {
+    keepsPagesOf: openedPages,
+  }),
+  call("create", (o, r, b) => o.create(r, r.ino, b.name, b.creation, b.flags), encodeCreated, createdPages),
+  call("tmpfile", (o, r, b) => o.tmpfile(r, r.ino, b.creation, b.flags), encodeCreated, createdPages),
+  call("read", (o, r, b) => o.read(r, r.ino, b.handle, b.offset, b.length, b.flags), encodeRead, {
+    release: releaseRead,
+  }),
   call("write", (o, r, b) => o.write(r, r.ino, b.handle, b.offset, b.content, b.options), encodeWritten),
   call("flush", (o, r, b) => o.flush(r, r.ino, b.handle, b.lockOwner), encodeNothing),
   call("release", (o, r, b) => o.release(r, r.ino, b.handle, b.flockOwner), encodeNothing),

@@ -26,9 +26,11 @@ export const nameCalls = [
     (_frame, _at, target): Encoded => [target],
   ),
 
-  call("opendir", (o, r, b) => o.opendir(r, r.ino, b.flags), encodeOpened),
-  call("readdir", (o, r, b) => readdir(o, r, b, false), encodeDirectory, releaseDirectory),
-  call("readdirplus", (o, r, b) => readdir(o, r, b, true), encodeDirectory, releaseDirectory),
+  call("opendir", (o, r, b) => o.opendir(r, r.ino, b.flags), encodeOpened, {
+    keepsPagesOf: (request, opened) => (opened.cacheDirectory === true ? request.ino : undefined),
+  }),
+  call("readdir", (o, r, b) => readdir(o, r, b, false), encodeDirectory, { release: releaseDirectory }),
+  call("readdirplus", (o, r, b) => readdir(o, r, b, true), encodeDirectory, { release: releaseDirectory }),
   call("releasedir", (o, r, b) => o.releasedir(r, r.ino, b.handle), encodeNothing),
   call("fsyncdir", (o, r, b) => o.fsyncdir(r, r.ino, b.handle, b.dataOnly), encodeNothing),
 

@@ -3,6 +3,7 @@
  * encoded. What has no row here is answered ENOSYS, which the kernel takes as "never ask again".
  */
 import { FsError } from "../base/errno.ts";
+import type { Ino } from "../base/ids.ts";
 import { opcodeCount, opcodes } from "./abi-opcodes.ts";
 import { type Bodies, decoders, type RequestName } from "./decode.ts";
 import type { KernelRequest } from "./kernel-request.ts";
@@ -18,6 +19,8 @@ export interface Call {
   readonly encode: (frame: Frame, at: number, result: unknown, body: unknown) => Encoded;
   /** After the reply has left. */
   readonly release: ((result: unknown) => void) | undefined;
+  /** The inode of which the kernel may keep pages once it has the reply. */
+  readonly keepsPagesOf: ((request: KernelRequest, result: unknown) => Ino | undefined) | undefined;
   /** The body has views of the request's frame. */
   readonly borrowsFrame: boolean;
 }
@@ -29,9 +32,13 @@ export function call<K extends RequestName, R>(
   name: K,
   run: (operations: Operations, request: KernelRequest, body: Bodies[K]) => MaybePromise<R>,
   encode: (frame: Frame, at: number, result: R, body: Bodies[K]) => Encoded,
-  release?: (result: R) => void,
+  more: {
+    readonly release?: (result: R) => void;
+    readonly keepsPagesOf?: (request: KernelRequest, result: R) => Ino | undefined;
+  } = {},
 ): [RequestName, Call] {
-  const row = { decode: decoders[name], run, encode, release, borrowsFrame: name === "write" };
+  const { release, keepsPagesOf } = more;
+  const row = { decode: decoders[name], run, encode, release, keepsPagesOf, borrowsFrame: name === "write" };
   return [name, row as unknown as Call];
 }
 

@@ -18,6 +18,7 @@ import { type Frame, frameOf } from "./wire.ts";
 /** @returns whether the frame is kept: it then comes back by `Device.giveFrame` */
 export type RequestHandler = (frame: Frame, length: number) => boolean;
 
+const devicePath = "/dev/fuse";
 /** Room for the largest WRITE with its headers. */
 const frameBytes = limits.fuseWriteBytesMax + 4096;
 /** Unused frames beyond this are left to the garbage collector. */
@@ -35,13 +36,19 @@ export class Device {
   private loopReads: LoopReads | undefined;
   private closed = false;
 
-  /** @param inPool reads in the thread pool also where the event loop could. EAGAIN: it has no thread for this */
-  constructor(log: Log, { inPool = false, path = "/dev/fuse" }: { inPool?: boolean; path?: string } = {}) {
+  /**
+   * @param inPool reads in the thread pool also where the event loop could. EAGAIN: it has no thread for this
+   * @param fd the open device, if somebody else has opened it; it is closed here
+   */
+  constructor(
+    log: Log,
+    { inPool = false, path = devicePath, fd }: { inPool?: boolean; path?: string; fd?: number } = {},
+  ) {
     this.log = log;
     this.loop = inPool ? undefined : loopReading;
     this.poolThreads = this.loop === undefined ? takePoolThreads(log) : undefined;
     try {
-      this.fd = openDevice(path);
+      this.fd = fd ?? openDevice(path);
     } catch (error) {
       this.poolThreads?.giveBack();
       throw error;
@@ -169,7 +176,8 @@ function isPassing(errno: string): boolean {
   return errno === "EINTR" || errno === "EAGAIN" || errno === "ENOENT";
 }
 
-function openDevice(path: string): number {
+/** Throws FsError, which says what to do, when there is no FUSE here. */
+export function openDevice(path: string = devicePath): number {
   try {
     return openSync(path, "r+");
   } catch (cause) {

@@ -1,31 +1,22 @@
-/**
- * The kernel driver: mounts a filesystem (`Operations`) at a directory and serves it until it is unmounted by anybody.
- *
- * Order at the end: the device tells every reader that the connection is gone; what still waits is given up; the
- * filesystem flushes (`stop`); the notifying threads end; the device is closed; `ended` resolves. So a raw umount(2)
- * loses nothing as long as the process lives until `ended`.
- */
-import { sleep, type Clock } from "../base/clock.ts";
+/** The kernel driver: mounts a filesystem (`Operations`) at a directory and serves it until it is unmounted by anybody. */
+import type { Clock } from "../base/clock.ts";
 import { FsError } from "../base/errno.ts";
 import type { Log } from "../base/log.ts";
 import { inHeader, outHeader } from "./abi-layouts.ts";
 import { opcodes } from "./abi-opcodes.ts";
 import { protocol } from "./abi-flags.ts";
-import { type CallTable, callTable } from "./calls.ts";
-import { fileCalls } from "./calls-files.ts";
-import { localLockCalls } from "./calls-local-locks.ts";
-import { nameCalls } from "./calls-names.ts";
+import { callsFor } from "./calls-local-locks.ts";
 import { bodyEnd, decoders } from "./decode.ts";
 import { Device } from "./device.ts";
 import { encodeHeader, encodeInit } from "./encode.ts";
-import { Interrupts } from "./interrupts.ts";
+import { KernelPages, type NoteFiles } from "./kernel-pages.ts";
 import { KernelRequest } from "./kernel-request.ts";
 import { checkMountPoint } from "./mount-point.ts";
-import { mount, raiseReadAhead, unmount } from "./mount.ts";
+import { mount, mountedAt, raiseReadAhead, unmount } from "./mount.ts";
 import { type Negotiated, negotiate, type NegotiationOptions } from "./negotiate.ts";
 import { KernelNotifier } from "./notify.ts";
 import type { Operations } from "./operations.ts";
-import { Session } from "./session.ts";
+import { serve, type FuseMount } from "./serve.ts";
 import { frameOf } from "./wire.ts";
 
 export interface FuseMountOptions extends Partial<NegotiationOptions> {
@@ -35,21 +26,15 @@ export interface FuseMountOptions extends Partial<NegotiationOptions> {
   readonly mountOptions?: readonly string[];
 }
 
-export interface FuseMount {
-  /** Resolves when the directory is unmounted, or detached because it is in use; `ended` follows. */
-  unmount(): Promise<void>;
-  /** Resolves when the connection has ended, by whomever, and `Operations.stop` is done; rejects if that failed. */
-  readonly ended: Promise<void>;
-  readonly statistics: {
-    /** So far, by the request's name. */
-    readonly requests: Readonly<Record<string, number>>;
-    /** Not yet answered. */
-    readonly waiting: number;
-  };
+/** Of a driver that another process can replace: that one has opened the device, and keeps it open. */
+export interface Replaceable {
+  readonly fd: number;
+  readonly notes: NoteFiles;
+  /** What was agreed with the kernel, and the mount's own name for it (`MountedAt.device`). */
+  readonly onConnected: (negotiated: Negotiated, device: string | undefined) => void;
+  /** The connection has ended: there is nothing left to take over. */
+  readonly onDisconnected: () => void;
 }
-
-/** How long unanswered requests may take to give up before the filesystem is told to stop. */
-const giveUpMillis = 5_000;
 
 export async function mountFuse(parts: {
   mountPoint: string;
@@ -58,11 +43,13 @@ export async function mountFuse(parts: {
   log: Log;
   clock: Clock;
   options?: FuseMountOptions;
+  replaceable?: Replaceable | undefined;
 }): Promise<FuseMount> {
-  const { source, operations, clock, options = {} } = parts;
+  const { source, operations, clock, options = {}, replaceable } = parts;
   const log = parts.log.child({ component: "fuse" });
   const mountPoint = await checkMountPoint(parts.mountPoint, clock);
-  const device = new Device(log, { inPool: options.readsInPool ?? false });
+  const inPool = options.readsInPool ?? false;
+  const device = new Device(log, replaceable === undefined ? { inPool } : { inPool, fd: replaceable.fd });
   try {
     await mount({ mountPoint, source, fd: device.fd, options: options.mountOptions ?? [] });
   } catch (error) {
@@ -75,8 +62,27 @@ export async function mountFuse(parts: {
     log.info({ mountPoint, minor: negotiated.reply.minor, missing: negotiated.missing }, "connected to the kernel");
     device.beginServing();
     await raiseReadAhead(mountPoint, log);
-    const calls = callTable(nameCalls, fileCalls, locks === "local" ? localLockCalls : []);
-    return await serve({ mountPoint, device, negotiated, calls, operations, log, clock });
+    replaceable?.onConnected(negotiated, (await mountedAt(mountPoint))?.device);
+    const notifier = new KernelNotifier(device.fd, negotiated);
+    try {
+      await operations.start(notifier);
+    } catch (error) {
+      await notifier.close();
+      throw error;
+    }
+    return serve({
+      mountPoint,
+      device,
+      negotiated,
+      notifier,
+      log,
+      clock,
+      calls: callsFor(locks),
+      operations: () => operations,
+      stop: () => operations.stop(),
+      kernelPages: replaceable && new KernelPages(replaceable.notes, (ino) => operations.mayBeKnown?.(ino) ?? true),
+      onDisconnected: replaceable?.onDisconnected,
+    });
   } catch (error) {
     await unmount(mountPoint, log);
     device.close();
@@ -107,72 +113,4 @@ async function handshake(device: Device, options: NegotiationOptions): Promise<N
     // a newer kernel asks again, in the version that it was answered
     if (!newer) return negotiated;
   }
-}
-
-async function serve(parts: {
-  mountPoint: string;
-  device: Device;
-  negotiated: Negotiated;
-  calls: CallTable;
-  operations: Operations;
-  log: Log;
-  clock: Clock;
-}): Promise<FuseMount> {
-  const { mountPoint, device, negotiated, calls, operations, log, clock } = parts;
-  const notifier = new KernelNotifier(device.fd, negotiated);
-  const interrupts = new Interrupts(clock, log);
-  let stopped: Promise<void> | undefined;
-  const stop = (): Promise<void> => (stopped ??= operations.stop());
-  const session = new Session({
-    device,
-    calls,
-    operations,
-    interrupts,
-    log,
-    setxattrExtended: negotiated.setxattrExtended,
-    onDestroy: () =>
-      stop().catch((error: unknown) => {
-        log.error({ error }, "flushing at DESTROY failed");
-      }),
-  });
-  try {
-    await operations.start(notifier);
-  } catch (error) {
-    await notifier.close();
-    throw error;
-  }
-  const ended = (async () => {
-    await device.serve(session.handle);
-    log.info({ mountPoint, waiting: session.waitingCount }, "unmounted");
-    interrupts.close();
-    try {
-      await atMost(clock, giveUpMillis, session.giveUpWaiting());
-      await stop();
-    } finally {
-      await notifier.close();
-      device.close();
-    }
-  })();
-  ended.catch((error: unknown) => {
-    log.error({ error, mountPoint }, "the filesystem did not stop cleanly");
-  });
-  return {
-    unmount: () => unmount(mountPoint, log),
-    ended,
-    statistics: {
-      get requests() {
-        return session.requests;
-      },
-      get waiting() {
-        return session.waitingCount;
-      },
-    },
-  };
-}
-
-async function atMost(clock: Clock, millis: number, done: Promise<void>): Promise<void> {
-  const late = new AbortController();
-  const timeout = sleep(clock, millis, late.signal).catch(() => undefined);
-  await Promise.race([done, timeout]);
-  late.abort();
 }

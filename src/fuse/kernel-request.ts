@@ -38,6 +38,11 @@ export class KernelRequest implements RequestContext {
     this.pid = view.getUint32(inHeader.pid, true);
   }
 
+  /** A driver before this one may have got it, too. */
+  get isResent(): boolean {
+    return (this.uniqueHigh & resendBit) !== 0;
+  }
+
   get unique(): bigint {
     return (BigInt(this.uniqueHigh & ~resendBit) << 32n) | BigInt(this.uniqueLow);
   }

@@ -7,6 +7,8 @@ import { errnoOf, FsError } from "../base/errno.ts";
 import { mountedAt, systemEnvironment } from "./mount.ts";
 
 const probeMillis = 1_000;
+/** ENOTCONN, and ECONNABORTED when the connection ended while this waited. */
+const deadErrors = ["Transport endpoint is not connected", "Software caused connection abort"];
 
 /** Returns the path without symbolic links. Does not touch what is mounted there already: that may never answer. */
 export async function checkMountPoint(path: string, clock: Clock): Promise<string> {
@@ -30,11 +32,11 @@ async function refuseMounted(path: string, clock: Clock): Promise<void> {
     dead: `its process has died (Transport endpoint is not connected): umount ${path}, then try again`,
     silent: `it does not answer: umount -f -l ${path}, then try again`,
   };
-  throw new FsError("EBUSY", `${what}; ${advice[await probe(path, clock)]}`);
+  throw new FsError("EBUSY", `${what}; ${advice[await probeMount(path, clock)]}`);
 }
 
 /** Asks from a child process: a mount whose server stands still would hold one of our own threads for ever. */
-function probe(path: string, clock: Clock): Promise<"answers" | "dead" | "silent"> {
+export function probeMount(path: string, clock: Clock): Promise<"answers" | "dead" | "silent"> {
   return new Promise((resolveProbe) => {
     const child = spawn("stat", ["-f", "--", path], {
       stdio: ["ignore", "ignore", "pipe"],
@@ -53,7 +55,7 @@ function probe(path: string, clock: Clock): Promise<"answers" | "dead" | "silent
     });
     child.on("close", () => {
       timer.cancel();
-      resolveProbe(said.includes("Transport endpoint is not connected") ? "dead" : "answers");
+      resolveProbe(deadErrors.some((error) => said.includes(error)) ? "dead" : "answers");
     });
   });
 }

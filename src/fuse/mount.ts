@@ -73,6 +73,17 @@ export async function unmount(mountPoint: string, log: Log): Promise<void> {
   throw new FsError("EBUSY", `umount ${mountPoint}: ${detached.message}`);
 }
 
+/**
+ * Ends a connection that nobody serves: who waits gets ECONNABORTED, who asks later ENOTCONN (or finds the directory
+ * below). Done too when this mount is no longer there.
+ */
+export async function endMount(mountPoint: string, device: string): Promise<void> {
+  if ((await mountedAt(mountPoint))?.device !== device) return;
+  const done = await run("umount", ["-i", "-c", "-f", "-l", "--", mountPoint]);
+  if (done.status === 0 || (await mountedAt(mountPoint))?.device !== device) return;
+  throw new FsError("EBUSY", `umount ${mountPoint}: ${done.message}`);
+}
+
 export async function mountedAt(mountPoint: string): Promise<MountedAt | undefined> {
   return findMount(await readFile("/proc/self/mountinfo", "utf8"), mountPoint);
 }

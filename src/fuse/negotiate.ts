@@ -19,6 +19,8 @@ export interface Negotiated {
   readonly setxattrExtended: boolean;
   /** INC_EPOCH may be sent. */
   readonly canIncrementEpoch: boolean;
+  /** Unanswered requests can be asked for again: without that another driver cannot take the mount over. */
+  readonly canResend: boolean;
   /** OPEN carries O_TRUNC. */
   readonly atomicTruncate: boolean;
   /** Flags that were wanted and are not offered, for the log. */
@@ -79,6 +81,7 @@ export function negotiate(kernel: KernelInit, options: NegotiationOptions): Nego
     },
     setxattrExtended: (flags & initFlags.setxattrExt) !== 0,
     canIncrementEpoch: minor >= protocol.minorIncEpoch,
+    canResend: (flags2 & initFlags2.hasResend) !== 0,
     atomicTruncate: (flags & initFlags.atomicTruncate) !== 0,
     missing: [
       ...names.filter((name) => (flags & initFlags[name]) === 0),

@@ -9,7 +9,12 @@ import { Worker } from "node:worker_threads";
 import { isErrnoName, FsError } from "../base/errno.ts";
 import type { Ino } from "../base/ids.ts";
 import type { Name } from "../base/name.ts";
-import { encodeIncrementEpoch, encodeInvalidateEntry, encodeInvalidateInode } from "./encode-notification.ts";
+import {
+  encodeIncrementEpoch,
+  encodeInvalidateEntry,
+  encodeInvalidateInode,
+  encodeResend,
+} from "./encode-notification.ts";
 import type { NotifyOutcome, NotifyRequest, NotifyWorkerData } from "./notify-messages.ts";
 import type { Notifier } from "./operations.ts";
 
@@ -18,6 +23,8 @@ const waitingThreadsMax = 4;
 /** Started at once, because a thread takes some 50 ms to start and a notification 50 us: one, and one beside it. */
 const waitingThreadsAtStart = 2;
 const batchMax = 256;
+const bulkThreads = 2;
+const bulkQueued = 16 * batchMax;
 const queuedMax = 65_536;
 
 interface Queued {
@@ -28,10 +35,12 @@ interface Queued {
 
 export class KernelNotifier implements Notifier {
   readonly canInvalidateAllEntries: boolean;
+  private readonly fd: number;
   private readonly waitingLane: Lane;
   private readonly promptLane: Lane;
 
   constructor(fd: number, options: { canIncrementEpoch: boolean }) {
+    this.fd = fd;
     this.canInvalidateAllEntries = options.canIncrementEpoch;
     this.waitingLane = new Lane(fd, {
       threadsAtStart: waitingThreadsAtStart,
@@ -56,6 +65,27 @@ export class KernelNotifier implements Notifier {
   invalidateAllEntries(): Promise<boolean> {
     if (this.canInvalidateAllEntries) return this.promptLane.write(encodeIncrementEpoch());
     return Promise.reject(new FsError("EOPNOTSUPP", "the kernel has no INC_EPOCH (it came with Linux 6.16)"));
+  }
+
+  /**
+   * As `invalidateData` of everything, for many: threads of their own take many at a time. One that waits for a page's
+   * lock holds up those behind it, so whoever answers the request that has the lock must not wait for any of them.
+   */
+  async invalidateAllData(inos: readonly Ino[]): Promise<void> {
+    const lane = new Lane(this.fd, { threadsAtStart: bulkThreads, threadsMax: bulkThreads, batchMax });
+    try {
+      for (let at = 0; at < inos.length; at += bulkQueued) {
+        const some = inos.slice(at, at + bulkQueued);
+        await Promise.all(some.map((ino) => lane.write(encodeInvalidateInode(ino, 0, 0))));
+      }
+    } finally {
+      await lane.close();
+    }
+  }
+
+  /** Every request that is unanswered comes again, also those that a driver before this one has read. */
+  async resend(): Promise<void> {
+    await this.promptLane.write(encodeResend());
   }
 
   /** After the connection has ended: nothing waits any more. Queued notifications count as done. */

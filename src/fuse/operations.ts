@@ -144,6 +144,14 @@ export interface Operations {
   /** The connection has ended (umount, DESTROY or abort): flush what is dirty. No operation comes afterwards. */
   stop(): Promise<void>;
 
+  /**
+   * The kernel knows this inode from a driver before this one, and is about to use it: make it known here as well.
+   * ESTALE: it is gone. Called before every operation of a driver that took its mount over.
+   */
+  adopt?(request: RequestContext, ino: Ino): Promise<void> | undefined;
+  /** Whether the kernel may still have an inode that was handed out. Absent: it may. */
+  mayBeKnown?(ino: Ino): boolean;
+
   lookup(request: RequestContext, parent: Ino, name: Name | "." | ".."): MaybePromise<Entry | AbsentEntry>;
   forget(ino: Ino, count: number): void;
   getattr(request: RequestContext, ino: Ino, handle: Handle | undefined): MaybePromise<AttributesReply>;

@@ -4,6 +4,7 @@
  * An operation that answers at once is answered in the same turn, without a promise. Others wait in `waiting`, which
  * the kernel bounds: one request per waiting thread, and what its own limits allow for readahead and writeback.
  */
+import { assert } from "../base/assert.ts";
 import { errnoNumber, errnoOf, FsError } from "../base/errno.ts";
 import type { Ino } from "../base/ids.ts";
 import type { Log } from "../base/log.ts";
@@ -13,7 +14,9 @@ import type { Call, CallTable, Encoded } from "./calls.ts";
 import { bodyEnd, decodeParentGroup, decoders } from "./decode.ts";
 import type { Device } from "./device.ts";
 import { encodeHeader } from "./encode.ts";
+import type { Inherited } from "./inherited.ts";
 import type { Interrupts } from "./interrupts.ts";
+import type { KernelPages } from "./kernel-pages.ts";
 import { KernelRequest, requestKey } from "./kernel-request.ts";
 import type { Operations } from "./operations.ts";
 import { type Frame, frameOf } from "./wire.ts";
@@ -29,10 +32,15 @@ const notImplemented: Readonly<Partial<Record<number, number>>> = { [opcodes.ioc
 export interface SessionParts {
   readonly device: Device;
   readonly calls: CallTable;
-  readonly operations: Operations;
+  /** Undefined while there is no filesystem yet: then `inherited` lets nothing through that needs it. */
+  readonly operations: () => Operations | undefined;
   readonly interrupts: Interrupts;
   readonly log: Log;
   readonly setxattrExtended: boolean;
+  /** Where is noted of which inodes the kernel may have pages. */
+  readonly kernelPages?: KernelPages | undefined;
+  /** What is let through, in a driver that took a mount over. */
+  readonly inherited?: Inherited | undefined;
   /** DESTROY: the reply waits for it. */
   readonly onDestroy: () => Promise<void>;
 }
@@ -87,12 +95,18 @@ export class Session {
   }
 
   private run(call: Call, request: KernelRequest, frame: Frame, end: number, length: number): boolean {
-    const { operations, setxattrExtended } = this.parts;
+    const { inherited, setxattrExtended } = this.parts;
     const copied = call.borrowsFrame && this.keptFrames >= keptFramesBeforeCopy && length <= copiedWriteBytesMax;
     const source = copied ? frameOf(Buffer.from(frame.bytes.subarray(0, length))) : frame;
     const body = call.decode(source, inHeader.bytes, end, setxattrExtended);
     if (end < length) request.parentGroup = decodeParentGroup(frame, end, length);
-    const result = call.run(operations, request, body);
+    const admission = inherited?.admit(request, body) ?? "run";
+    const result =
+      admission instanceof Promise
+        ? admission.then(() => call.run(this.operations(), request, body))
+        : admission === "done"
+          ? undefined
+          : call.run(this.operations(), request, body);
     if (!(result instanceof Promise)) {
       this.answer(call, request, result, body);
       return false;
@@ -133,6 +147,8 @@ export class Session {
 
   private answer(call: Call, request: KernelRequest, result: unknown, body: unknown): void {
     try {
+      const kept = call.keepsPagesOf?.(request, result);
+      if (kept !== undefined) this.parts.kernelPages?.add(kept);
       this.send(request, call.encode(this.reply, outHeader.bytes, result, body));
     } catch (error) {
       this.fail(request, error);
@@ -218,13 +234,22 @@ export class Session {
 
   /** FORGET has no reply, and so no error. */
   private forget(forgotten: readonly { ino: Ino; count: number }[]): void {
+    // Without a filesystem there is nobody who remembers.
+    const operations = this.parts.operations();
+    if (operations === undefined) return;
     for (const { ino, count } of forgotten) {
       try {
-        this.parts.operations.forget(ino, count);
+        operations.forget(ino, count);
       } catch (error) {
         this.parts.log.error({ error, ino, count }, "forget failed");
       }
     }
+  }
+
+  private operations(): Operations {
+    const operations = this.parts.operations();
+    assert(operations !== undefined, "a request was let through before there was a filesystem");
+    return operations;
   }
 
   private trace(request: KernelRequest, bytes: number): void {

@@ -29,10 +29,11 @@ export interface Handles {
   readonly openCount: number;
 }
 
-export function createHandles(): Handles {
+/** @param first the lowest handle to give */
+export function createHandles(first: number): Handles {
   const files = new Map<Handle, OpenFile>();
   const directories = new Map<Handle, OpenDirectory>();
-  let last = 0;
+  let last = first - 1;
   return {
     openFile(inode, flags, buffered) {
       const handle = toHandle(++last);

@@ -106,7 +106,10 @@ export function createRecalls(core: Omit<Core, "recalls">): Recalls {
         await flushing;
         if (recall.drop.length > 0 && inode !== undefined) tell({ kind: "flushed", ino, number });
       }
-      if (inode !== undefined) await sayingWhenBlocked(forgetInKernel(core, inode, recall, names));
+      // One that is not here the kernel does not know either, but for what an earlier driver of this mount told it.
+      const forgotten =
+        inode === undefined ? core.notifier?.invalidateData(ino, 0, 0) : forgetInKernel(core, inode, recall, names);
+      if (forgotten !== undefined) await sayingWhenBlocked(forgotten);
       tell({ kind: "acknowledged", ino, number });
     } catch (error) {
       // Not acknowledged: what the kernel still believes, the server may not give away. The session ends by that.
@@ -114,7 +117,7 @@ export function createRecalls(core: Omit<Core, "recalls">): Recalls {
     }
   };
 
-  const sayingWhenBlocked = async (forgotten: Promise<void>): Promise<void> => {
+  const sayingWhenBlocked = async (forgotten: Promise<unknown>): Promise<void> => {
     const done = new AbortController();
     const watching = sleep(clock, blockedMillis, done.signal).then(
       () => {

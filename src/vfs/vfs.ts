@@ -12,6 +12,7 @@ import type { Contents } from "../cache/types.ts";
 import type { Operations } from "../fuse/operations.ts";
 import type { NameServer, NameServerEvents } from "../remote/types.ts";
 import { createAccessTimes } from "./access-times.ts";
+import { adoptionOperations } from "./adoption.ts";
 import { attributeOperations } from "./attributes.ts";
 import { createBackground } from "./background.ts";
 import { leasedNameServer } from "../cache/leased-name-server.ts";
@@ -54,6 +55,8 @@ export interface VfsOptions {
   /** Names of one directory that are listed ahead of lookups. */
   readonly listAheadMax?: number;
   readonly idleContentsMax?: number;
+  /** The lowest handle to give: those below belong to drivers that this one took over from. Default: 1. */
+  readonly firstHandle?: number;
 }
 
 export interface Vfs {
@@ -139,7 +142,7 @@ function createCore(
     dentries,
     listAhead,
     intent: createIntent({ nameServer, leases, inodes, listAhead, background }),
-    handles: createHandles(),
+    handles: createHandles(options.firstHandle ?? 1),
     identity: createIdentity(options.readGroups ?? readProcessGroups),
     inodeContents,
     invalidations,
@@ -167,6 +170,7 @@ function allOperations(core: Core): Operations {
       core.invalidations.start(notifier);
     },
     stop: () => stop(core),
+    ...adoptionOperations(core),
     ...nameOperations(core),
     ...attributeOperations(core),
     ...creationOperations(core),

@@ -133,6 +133,21 @@ crashTest("the client killed: what was fsynced is there after the next mount", {
   );
 });
 
+crashTest("the driver killed again and again: what was fsynced is there, at the same mount", {}, async (t, c) => {
+  await underLoad(
+    t,
+    c,
+    async () => {
+      for (let round = 0; round < 3; round++) {
+        process.kill(c.driverPid(), "SIGKILL");
+        await millis(2_000);
+      }
+      await c.sh("mkdir more; cp -r /usr/include/linux more/; sync more; diff -r /usr/include/linux more/linux");
+    },
+    { mayFail: true },
+  );
+});
+
 crashTest("every process killed at once: what was fsynced is there", {}, async (t, c) => {
   await underLoad(
     t,

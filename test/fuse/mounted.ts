@@ -10,8 +10,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { systemClock } from "../../src/base/clock.ts";
 import { type Log, silentLog } from "../../src/base/log.ts";
-import { type FuseMount, type FuseMountOptions, mountFuse } from "../../src/fuse/driver.ts";
+import { type FuseMountOptions, mountFuse } from "../../src/fuse/driver.ts";
 import type { Operations } from "../../src/fuse/operations.ts";
+import type { FuseMount } from "../../src/fuse/serve.ts";
 
 export interface Outcome {
   readonly status: number | null;

@@ -9,7 +9,7 @@ const linux618 = { major: 7, minor: 45, maxReadahead: 131072, flags: 0x73fffffb,
 test("on a current kernel nothing that is wanted is missing, and writeback caching is off", (t) => {
   const { reply, missing, ...features } = negotiate(linux618, { locks: "cluster" });
   t.deepEqual(missing, []);
-  t.deepEqual(features, { setxattrExtended: true, canIncrementEpoch: true, atomicTruncate: true });
+  t.deepEqual(features, { setxattrExtended: true, canIncrementEpoch: true, canResend: true, atomicTruncate: true });
   t.is(reply.minor, 45);
   t.is(reply.flags & initFlags.writebackCache, 0);
   t.is(reply.flags & ~linux618.flags, 0, "nothing that was not offered");
@@ -36,7 +36,7 @@ test("an old kernel gets its own version, and what it lacks is named", (t) => {
     "directIoAllowMmap",
     "hasResend",
   ]);
-  t.deepEqual(features, { setxattrExtended: false, canIncrementEpoch: false, atomicTruncate: true });
+  t.deepEqual(features, { setxattrExtended: false, canIncrementEpoch: false, canResend: false, atomicTruncate: true });
 });
 
 test("a newer kernel is answered with the newest version known here", (t) => {

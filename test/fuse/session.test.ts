@@ -42,7 +42,7 @@ function setup(change: Partial<Operations> = {}) {
   const parts = {
     device: device as unknown as Device,
     calls: callTable(nameCalls, fileCalls),
-    operations: filesystem,
+    operations: () => filesystem,
     interrupts: new Interrupts(manualClock(), log, () => Promise.resolve(false)),
     setxattrExtended: true,
     onDestroy: () => filesystem.stop(),

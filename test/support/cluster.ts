@@ -42,8 +42,11 @@ export interface Cluster {
   sh(script: string, options?: { seconds?: number; cwd?: string }): Promise<string>;
   /** Starts what is not running (also after a kill). */
   up(): void;
-  /** `name`, `storage-1`..., `client`: the pid in its pid file. */
+  /** `name`, `storage-1`..., `client`: the pid in its pid file. Of the client that is its supervisor. */
   pid(name: string): number;
+  /** Of the process that serves the mount, which the client's supervisor has started. */
+  driverPid(): number;
+  /** All processes of that name: of the client its supervisor, so that it does nothing about the other, and its driver. */
   kill(name: string, signal?: NodeJS.Signals): void;
   status(): StatusReply;
   log(name: string): string;
@@ -76,8 +79,18 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       if (result.status !== 0) throw new Error(`cluster up: ${result.stdout}${result.stderr}`);
     },
     pid: (name) => Number(readFileSync(join(clusterDir, `${name}.pid`), "utf8").split("\n")[0]),
+    driverPid() {
+      const [driver] = driversOf(this.pid("client"));
+      if (driver === undefined) throw new Error("the client has no driver now");
+      return driver;
+    },
     kill(name, signal = "SIGKILL") {
-      process.kill(this.pid(name), signal);
+      const pid = this.pid(name);
+      const children = name === "client" ? driversOf(pid) : [];
+      // So that the driver has no time to notice the end of its supervisor.
+      if (signal === "SIGKILL") for (const child of children) process.kill(child, "SIGSTOP");
+      process.kill(pid, signal);
+      for (const child of children) process.kill(child, signal);
     },
     status() {
       return JSON.parse(this.dfs("status", `127.0.0.1:${String(port)}`, "--json").stdout) as StatusReply;
@@ -95,6 +108,21 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     throw error;
   }
   return cluster;
+}
+
+/** Of a client's supervisor: its living drivers, one or, for a moment, none. */
+export function driversOf(supervisor: number): number[] {
+  const read = (path: string): string => {
+    try {
+      return readFileSync(path, "latin1");
+    } catch {
+      return "";
+    }
+  };
+  const children = read(`/proc/${String(supervisor)}/task/${String(supervisor)}/children`)
+    .split(" ")
+    .filter(Boolean);
+  return children.filter((pid) => read(`/proc/${pid}/cmdline`).includes("\0--supervised\0")).map(Number);
 }
 
 /** Runs a script with `bash -e`; resolves with its standard output. */

@@ -13,7 +13,7 @@ import type { Clock } from "../../base/clock.ts";
 import { FsError } from "../../base/errno.ts";
 import type { Ino } from "../../base/ids.ts";
 import type { Log } from "../../base/log.ts";
-import type { FuseMount } from "../driver.ts";
+import type { FuseMount } from "../serve.ts";
 import { checkMountPoint } from "../mount-point.ts";
 import { unmount } from "../mount.ts";
 import type { Notifier, Operations } from "../operations.ts";
