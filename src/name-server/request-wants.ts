@@ -114,8 +114,6 @@ export const requestWants = {
   copyFileRange,
 } as const satisfies { readonly [M in keyof NameServerMethods]?: Wants<M> };
 
-export type MethodWithWants = keyof typeof requestWants;
-
 function data(offset: number, length: number): LeaseScope {
   return { kind: "data", offset, length: Math.max(1, Math.min(length, limits.fileBytesMax - offset)) };
 }

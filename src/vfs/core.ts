@@ -28,7 +28,6 @@ import type { Invalidations } from "./invalidations.ts";
 import type { KernelCaches } from "./kernel-caches.ts";
 import type { ListAhead } from "./list-ahead.ts";
 import type { Orphans } from "./orphans.ts";
-import type { Recalls } from "./recalls.ts";
 
 export interface Core {
   readonly nameServer: NameServer;
@@ -48,7 +47,6 @@ export interface Core {
   readonly invalidations: Invalidations;
   readonly orphans: Orphans;
   readonly accessTimes: AccessTimes;
-  readonly recalls: Recalls;
   /** Set by `start`. */
   notifier: Notifier | undefined;
   kernelCaches: KernelCaches | undefined;

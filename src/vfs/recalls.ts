@@ -31,7 +31,7 @@ interface Debt {
 
 const blockedMillis = 1_000;
 
-export function createRecalls(core: Omit<Core, "recalls">): Recalls {
+export function createRecalls(core: Core): Recalls {
   const { contents, dentries, inodes, leases, background, nameServer, log, clock } = core;
   let waiting: LeaseNews[] = [];
   /** Under way, for recalls of these inodes. */

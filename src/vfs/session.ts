@@ -15,6 +15,7 @@ import type { NameServerEvents } from "../remote/types.ts";
 import type { Core } from "./core.ts";
 import { forgetEverything, forgetPages } from "./forgetting.ts";
 import type { OpenFile } from "./inode.ts";
+import type { Recalls } from "./recalls.ts";
 import { removed } from "./use.ts";
 
 export interface SessionEventsParts {
@@ -23,9 +24,16 @@ export interface SessionEventsParts {
   readonly log: Log;
   /** Undefined before the vfs is attached. */
   readonly core: () => Core | undefined;
+  readonly recalls: () => Recalls | undefined;
 }
 
-export function createSessionEvents({ leases, clock, log, core }: SessionEventsParts): NameServerEvents {
+export function createSessionEvents({
+  leases,
+  clock,
+  log,
+  core,
+  recalls: answer,
+}: SessionEventsParts): NameServerEvents {
   let watch: Timer | undefined;
 
   /** Looks again when what is believed now would end. */
@@ -51,7 +59,7 @@ export function createSessionEvents({ leases, clock, log, core }: SessionEventsP
   return {
     handlers: {
       recallLeases({ recalls }) {
-        core()?.recalls.recalled(recalls);
+        answer()?.recalled(recalls);
         return {};
       },
       inodesRemoved({ inos }) {

@@ -34,7 +34,7 @@ import { createListAhead } from "./list-ahead.ts";
 import { lockOperations } from "./locks.ts";
 import { nameOperations } from "./names.ts";
 import { createOrphans } from "./orphans.ts";
-import { createRecalls } from "./recalls.ts";
+import { createRecalls, type Recalls } from "./recalls.ts";
 import { rangeOperations } from "./ranges.ts";
 import { removalOperations } from "./removal.ts";
 import { createSessionEvents } from "./session.ts";
@@ -81,12 +81,14 @@ export function createVfs(options: VfsOptions): Vfs {
   const { clock, log } = options;
   const leases = createLeases(clock);
   let core: Core | undefined;
+  let recalls: Recalls | undefined;
   return {
-    events: createSessionEvents({ leases, clock, log, core: () => core }),
+    events: createSessionEvents({ leases, clock, log, core: () => core, recalls: () => recalls }),
     leased: (nameServer) => leasedNameServer(nameServer, leases),
     attach(servers) {
       assert(core === undefined, "a vfs is attached once");
       core = createCore(options, leases, servers);
+      recalls = createRecalls(core);
       return allOperations(core);
     },
     get statistics() {
@@ -130,7 +132,7 @@ function createCore(
   });
   const namesMax = options.listAheadMax ?? limits.clientListAheadNamesMax;
   const listAhead = createListAhead({ nameServer, coherence, inodes, dentries, background, namesMax });
-  const core: Omit<Core, "recalls"> = {
+  return {
     nameServer,
     contents,
     leases,
@@ -158,7 +160,6 @@ function createCore(
     notifier: undefined,
     kernelCaches: undefined,
   };
-  return Object.assign(core, { recalls: createRecalls(core) });
 }
 
 function allOperations(core: Core): Operations {
