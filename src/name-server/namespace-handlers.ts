@@ -126,7 +126,9 @@ export function changingHandler<M extends NamespaceMethod & Changing>(
           const reply = run(operation, request);
           orphaned = operation.orphaned;
           directories = directoriesOf(transaction, method, request);
-          granted = turn.complete(creations.has(method) ? madeBy(reply) : turn.wantsNothing ? toldBy(reply) : undefined);
+          granted = turn.complete(
+            creations.has(method) ? madeBy(reply) : turn.wantsNothing ? toldBy(reply) : undefined,
+          );
           return reply;
         } catch (error) {
           turn.leave();
