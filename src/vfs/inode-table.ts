@@ -49,10 +49,12 @@ export interface InodeTableOptions {
   readonly foreseenMax: number;
   /** Nothing needs it but its content, if it has any: close that, then call dropIfUnused. */
   readonly unused: (inode: Inode) => void;
+  /** It is not here any more. */
+  readonly gone: (ino: Ino) => void;
 }
 
 export function createInodeTable(options: InodeTableOptions): InodeTable {
-  const { coherence, attributesMax, foreseenMax, unused } = options;
+  const { coherence, attributesMax, foreseenMax, unused, gone } = options;
   const inodes = new Map<Ino, Inode>();
   const foreseen = new Set<Inode>();
   /** When an inode that is here no longer was last changed: what was asked for before may be older than that. */
@@ -114,6 +116,7 @@ export function createInodeTable(options: InodeTableOptions): InodeTable {
     foreseen.delete(inode);
     goneChangedAt = Math.max(goneChangedAt, inode.staleAt);
     if (inode.attributes !== undefined) attributesCount--;
+    gone(inode.ino);
   };
 
   const lookedUp = (inode: Inode): void => {

@@ -23,6 +23,7 @@ import { creationOperations } from "./creation.ts";
 import { createDentryCache } from "./dentry-cache.ts";
 import { directoryOperations } from "./directories.ts";
 import { fileOperations } from "./files.ts";
+import { createForgotten } from "./forgotten.ts";
 import { createHandles } from "./handles.ts";
 import { createIdentity, readProcessGroups, type ReadGroups } from "./identity.ts";
 import { createInodeContents } from "./inode-contents.ts";
@@ -122,12 +123,16 @@ function createCore(
     log,
     idleMax: options.idleContentsMax ?? limits.clientIdleContentsMax,
   });
+  const forgotten = createForgotten({ nameServer, leases, clock });
   const inodes = createInodeTable({
     coherence,
     attributesMax: options.attributesMax ?? limits.clientAttributesMax,
     foreseenMax: options.foreseenMax ?? limits.clientForeseenMax,
     unused: (inode) => {
       inodeContents.retire(inode);
+    },
+    gone: (ino) => {
+      forgotten.add(ino);
     },
   });
   const namesMax = options.listAheadMax ?? limits.clientListAheadNamesMax;
