@@ -159,6 +159,8 @@ export class Appender {
     } catch (cause) {
       if (errnoOf(cause) !== "ENOSPC") throw cause;
       await active.file.truncate(active.endBytes);
+      // Else half a record may be there after a crash, in a segment that is not the newest one by then.
+      await active.file.sync();
       this.#batch = [];
       this.#reject(batch, new FsError("ENOSPC", "the disk is full", { cause }));
       return;

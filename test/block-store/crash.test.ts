@@ -135,13 +135,16 @@ async function finish(world: World, store: BlockStore): Promise<End> {
   return end;
 }
 
+/** A full disk cut a record off, a crash brought it back, and the index was lost: it was taken for whole. */
+const cutOffAndForgotten = 1_087_401_133;
+
 for (const [title, lose] of [
   ["what was answered survives whatever ends the process", () => false],
   ["what was answered survives the loss of the index, too", (random: Random) => random.below(2) === 0],
 ] as const) {
   test(title, async (t) => {
     const first = randomSeed(t);
-    for (let seed = first; seed < first + 12; seed++) {
+    for (const seed of [cutOffAndForgotten, ...Array.from({ length: 12 }, (_, i) => first + i)]) {
       const world = new World(seed);
       const story: string[] = [];
       for (let round = 0; round < 6; round++) {
