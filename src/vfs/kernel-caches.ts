@@ -102,6 +102,8 @@ export function createKernelCaches(parts: {
       const drop = ({ offset: at, length: bytes }: { offset: number; length: number }): Promise<unknown> =>
         notifier.invalidateData(inode.ino, at, bytes);
       const lockedDropped = Promise.all(locked.map(drop));
+      // Heard below. Until then, and when the others fail, an error of its own would be nobody's.
+      lockedDropped.catch(() => undefined);
       await Promise.all(free.map(drop));
       if (locked.length > 0) await inTime(clock, lockedPageMillis, lockedDropped);
     },
