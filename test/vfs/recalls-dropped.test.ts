@@ -26,6 +26,7 @@ test("in the frame's turn: the lease, names, attributes and extents are gone", (
   t.false(world.coherence.trusts(directory));
   t.false(world.coherence.trustsNames(directory, asked));
   t.is(directory.changesAsked, 0);
+  t.true(inode.staleAt > asked, "nor does an answer that was asked for before replace a later one");
   t.true(world.take().includes("forget extents 8"));
 });
 
@@ -43,6 +44,7 @@ test("a recall of one name takes that name, the directory's attributes and its c
   t.false(world.dentries.isComplete(folder));
   t.false(world.coherence.trusts(directory));
   t.false(world.coherence.trustsNames(directory, asked));
+  t.true(directory.namesChangedAt > asked);
   t.is(world.leases.level(folder), "shared");
   t.false(world.take().includes("forget extents 7"));
 });
