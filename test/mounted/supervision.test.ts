@@ -128,10 +128,10 @@ test.serial(
     await withPeers(2, async (a, b) => {
       a.call("symlink", "target", path("link"));
       t.throws(() => a.call("stat", path("in the middle")), { message: /ENOENT/ });
-      // Both are read by the driver, and wait for the name server.
+      // Both are read by the driver, and wait for the name server: a hard link never runs ahead.
       cluster.kill("name", "SIGSTOP");
       try {
-        a.start("mkdir", path("in the middle"));
+        a.start("link", path("link"), path("in the middle"));
         b.start("readlink", path("link"));
         await eventually("both wait", () => [a, b].every(({ pid }) => isWaiting(pid)), 10);
         await new Promise((resolve) => setTimeout(resolve, 300));
