@@ -101,11 +101,9 @@ export function createKernelCaches(parts: {
       const { free, locked } = aroundPages({ offset, length }, inode.writesUnanswered ?? []);
       const drop = ({ offset: at, length: bytes }: { offset: number; length: number }): Promise<unknown> =>
         notifier.invalidateData(inode.ino, at, bytes);
-      const lockedDropped = Promise.all(locked.map(drop));
-      // Heard below. Until then, and when the others fail, an error of its own would be nobody's.
-      lockedDropped.catch(() => undefined);
       await Promise.all(free.map(drop));
-      if (locked.length > 0) await inTime(clock, lockedPageMillis, lockedDropped);
+      // Behind the others: few threads write notifications, and these may wait for long.
+      if (locked.length > 0) await inTime(clock, lockedPageMillis, Promise.all(locked.map(drop)));
     },
   };
 }
