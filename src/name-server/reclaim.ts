@@ -42,8 +42,10 @@ const stepExtents = 256;
 /** Blocks looked at in one round of orders. */
 const roundBlocks = 4_096;
 const retryMillis = 5_000;
-/** Who runs out of space waits so long at most for deletions, and for the nodes to compact what they deleted. */
-const makeRoomMillis = 10_000;
+/** Who runs out of space waits so long at most for deletions, and for the nodes to compact what they deleted... */
+const makeRoomMillis = 20_000;
+/** ...which they do within this time of a deletion, if it helps at all. */
+const compactMillis = 10_000;
 const pollMillis = 250;
 /** Entries of which it is remembered who has answered; of others everybody is asked again, which is harmless. */
 const rememberedMax = 65_536;
@@ -185,7 +187,7 @@ export function createReclaim(parts: {
       );
       const now = clock.monotonicMillis();
       if (hasRoom() || now >= until || stopping.signal.aborted) return;
-      const mayHelp = countQueued(1) > 0 || now - lastDeletedAt < makeRoomMillis;
+      const mayHelp = countQueued(1) > 0 || now - lastDeletedAt < compactMillis;
       if (!mayHelp) return;
       await sleep(clock, pollMillis, stopping.signal).catch(() => undefined);
     }
