@@ -126,6 +126,8 @@ export class WriteBuffer {
   async arrived(): Promise<void> {
     const flights = this.queue.flights();
     for (const flight of flights) flight.urgent = true;
+    // Of what runs ahead some may be waiting for company.
+    if (flights.length > 0) void this.#context.nameServer.ahead.send();
     await settled(flights);
   }
 

@@ -108,12 +108,8 @@ async function close(core: Core, inode: Inode, lockOwner: bigint | undefined): P
 
 /** What the file has in memory first, then all that was changed before. */
 async function synced(core: Core, inode: Inode, signal: AbortSignal): Promise<void> {
-  const { ahead } = core.nameServer;
-  const flushing = flushed(inode, signal);
-  // Of its content some may be waiting for company.
-  void ahead.send();
-  await flushing;
-  await ahead.flush();
+  await flushed(inode, signal);
+  await core.nameServer.ahead.flush();
 }
 
 /** Reports what was lost, once. */
