@@ -47,7 +47,8 @@ export class FileReader {
   readonly #dirty: DirtyRanges;
   readonly #size: () => number;
   readonly #streams = new ReadStreams();
-  readonly #closing = new AbortController();
+  /** Made when something is fetched that closing has to stop: most files are opened and closed without. */
+  #closing: AbortController | undefined;
   #isPrefetching = false;
 
   constructor(context: ContentContext, file: { ino: Ino; dirty: DirtyRanges; size: () => number }) {
@@ -80,7 +81,7 @@ export class FileReader {
   }
 
   close(): void {
-    this.#closing.abort();
+    this.#closing?.abort();
   }
 
   /** Fetches what a sequential reader will want next. */
@@ -107,7 +108,7 @@ export class FileReader {
     if (this.#isPrefetching) return;
     this.#isPrefetching = true;
     layout
-      .prefetch(this.#size(), this.#closing.signal)
+      .prefetch(this.#size(), (this.#closing ??= new AbortController()).signal)
       .catch((error: unknown) => {
         this.#context.log.debug({ ino: this.#ino, error }, "the layout could not be fetched ahead");
       })
