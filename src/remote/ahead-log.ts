@@ -206,10 +206,11 @@ export class AheadQueue implements AheadLog {
     this.#broken(peer);
   }
 
-  /** Answers of batches come in their order; a batch that was sent twice may be answered twice. */
+  /** A batch that was sent twice may be answered twice. One that is durable follows on nothing that is not. */
   #applied(batch: Batch, reply: { attributes: readonly Attributes[]; leases: readonly LeaseGrant[] }): void {
-    if (this.#batches[0] !== batch) return;
-    this.#batches.shift();
+    const at = this.#batches.indexOf(batch);
+    if (at < 0) return;
+    this.#batches.splice(at, 1);
     this.#batchedEntries -= batch.waiting.length;
     this.#bytesInFlight -= batch.bytes;
     this.#events.onApplied(reply.attributes, reply.leases, batch.moment);
