@@ -26,7 +26,7 @@ function millis(count: number): Promise<void> {
 }
 
 /**
- * Writes files named by their content's checksum, each fsynced before its name is noted outside of the mount; ends when
+ * Writes files named by their content's checksum, each fsynced, and its name too, before it is noted outside of the mount; ends when
  * the file `stop` appears beside the notes.
  */
 const writer = `cat > "$NOTES/writer.py" <<'P'
@@ -34,6 +34,15 @@ import hashlib, os, sys, random
 notes, seed = sys.argv[1], int(sys.argv[2])
 rnd = random.Random(seed)
 log = open(notes + "/done.%d" % seed, "a", buffering=1)
+folder = os.open(".", os.O_RDONLY)
+def sync_names():
+    # False: the driver was killed meanwhile, and the last changes of names may be lost.
+    global folder
+    try: os.fsync(folder)
+    except OSError:
+        os.close(folder); folder = os.open(".", os.O_RDONLY)
+        return False
+    return True
 k = 0
 while not os.path.exists(notes + "/stop"):
     data = rnd.randbytes(rnd.choice([100, 4096, 70000, 300000, 5000000]))
@@ -43,10 +52,15 @@ while not os.path.exists(notes + "/stop"):
     while view: view = view[os.write(fd, view[:131072]):]
     os.fsync(fd); os.close(fd)
     os.rename(name + ".tmp", name)
+    if not sync_names() and not os.path.exists(name):
+        k += 1; continue
     log.write("%s %s\\n" % (name, hashlib.md5(data).hexdigest()))
     k += 1
     if k % 7 == 0:
-        old = "w%d-%05d" % (seed, k - 5); os.unlink(old); log.write("%s -\\n" % old)
+        old = "w%d-%05d" % (seed, k - 5); os.unlink(old)
+        while not sync_names():
+            if os.path.exists(old): os.unlink(old)
+        log.write("%s -\\n" % old)
 P
 `;
 const verify = `cat "$NOTES"/done.* | python3 -c "
