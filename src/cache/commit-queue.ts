@@ -22,6 +22,8 @@ export interface CommitEvents {
   committed(flights: readonly Flight[], extents: readonly Extent[], reply: WriteReply | undefined, since: number): void;
   /** Whether content may run ahead. */
   runsAhead(): boolean;
+  /** Whether the kernel keeps what was written: see ContentOwner. */
+  insists(): boolean;
   /** The present moment. */
   moment(): number;
   failed(flight: Flight, error: Error): void;
@@ -192,7 +194,9 @@ export class CommitQueue {
       // A block may be refused because its group has moved on: what runs ahead is never refused.
       const ahead = epochs.size === 0 && !request.append && this.#events.runsAhead();
       const isUrgent = batch.some(({ urgent }) => urgent);
-      const reply = ahead ? await this.#runAhead(request, isUrgent) : await nameServer.change("writeExtents", request);
+      const reply = ahead
+        ? await this.#runAhead(request, isUrgent)
+        : await nameServer.change("writeExtents", { ...request, insist: this.#events.insists() });
       this.#settle(batch, extents, reply, since);
     } catch (error) {
       for (const flight of batch) this.#retryOrFail(flight, error);

@@ -65,6 +65,7 @@ export class CachedFile implements FileContent {
       fileBytes: () => this.size,
       moment: () => owner.moment,
       runsAhead: () => owner.runsAhead,
+      insists: () => owner.insists,
       committed: (extents, reply, since) => {
         this.#committed(extents, reply, since);
       },

@@ -25,7 +25,7 @@ export interface ContentOwner {
   readonly mayBuffer: boolean;
   /** Whether small content may run ahead (remote/ahead-log.ts). */
   readonly runsAhead: boolean;
-  /** Whether the kernel keeps what it reads, whatever it is told: then a lease is asked for in any case. */
+  /** Whether the kernel keeps what it reads and writes, whatever it is told: then a lease is asked for in any case. */
   readonly insists: boolean;
   /** The present moment (see Leases). */
   readonly moment: number;

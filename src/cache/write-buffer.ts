@@ -24,6 +24,7 @@ export interface WriteBufferEvents {
   /** The present moment. */
   moment(): number;
   runsAhead(): boolean;
+  insists(): boolean;
   /** There is open data now, and there was none. */
   becameDirty(): void;
   /** A flight failed whose data is kept: it is to be sent again. */
@@ -54,6 +55,7 @@ export class WriteBuffer {
     this.queue = new CommitQueue(context, ino, {
       moment: () => events.moment(),
       runsAhead: () => events.runsAhead(),
+      insists: () => events.insists(),
       committed: (flights, extents, reply, since) => {
         this.#committed(flights, extents, reply, since);
       },

@@ -69,6 +69,8 @@ export const openedFlags = {
 export const openFlags = { killSuidgid: 1 << 0 } as const;
 /** fuse_getattr_in.getattr_flags */
 export const getattrFlags = { handle: 1 << 0 } as const;
+/** fuse_read_in.read_flags: `lockOwner` where a program reads by itself, not the page cache */
+export const readFlags = { lockOwner: 1 << 1 } as const;
 /** fuse_write_in.write_flags */
 export const writeFlags = { fromPageCache: 1 << 0, killSuidgid: 1 << 2 } as const;
 /** fuse_release_in.release_flags */

@@ -34,7 +34,7 @@ export const fileCalls = [
   }),
   call("create", (o, r, b) => o.create(r, r.ino, b.name, b.creation, b.flags), encodeCreated, createdPages),
   call("tmpfile", (o, r, b) => o.tmpfile(r, r.ino, b.creation, b.flags), encodeCreated, createdPages),
-  call("read", (o, r, b) => o.read(r, r.ino, b.handle, b.offset, b.length, b.flags), encodeRead, {
+  call("read", (o, r, b) => o.read(r, r.ino, b.handle, b.offset, b.length, b.intoPageCache), encodeRead, {
     release: releaseRead,
   }),
   call("write", (o, r, b) => o.write(r, r.ino, b.handle, b.offset, b.content, b.options), encodeWritten),

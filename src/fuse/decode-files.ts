@@ -70,7 +70,7 @@ export interface ReadBody {
   readonly handle: Handle;
   readonly offset: number;
   readonly length: number;
-  readonly flags: number;
+  readonly intoPageCache: boolean;
 }
 
 export function decodeRead(frame: Frame, at: number, end: number): ReadBody {
@@ -79,7 +79,7 @@ export function decodeRead(frame: Frame, at: number, end: number): ReadBody {
     handle: readHandle(frame, at + layout.readIn.fh),
     offset: getFileOffset(frame.view, at + layout.readIn.offset),
     length: frame.view.getUint32(at + layout.readIn.size, true),
-    flags: frame.view.getUint32(at + layout.readIn.flags, true),
+    intoPageCache: (frame.view.getUint32(at + layout.readIn.readFlags, true) & flag.readFlags.lockOwner) === 0,
   };
 }
 

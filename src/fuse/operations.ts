@@ -197,13 +197,14 @@ export interface Operations {
     creation: Creation,
     flags: number,
   ): MaybePromise<{ entry: Entry; opened: Opened }>;
+  /** `intoPageCache`: the kernel keeps the answer (files opened for that, and mappings of any). */
   read(
     request: RequestContext,
     ino: Ino,
     handle: Handle,
     offset: number,
     length: number,
-    flags: number,
+    intoPageCache: boolean,
   ): MaybePromise<ReadResult>;
   /** Returns how many bytes were taken. `fromPageCache`: writeback of a shared mapping, `flags` and caller mean nothing. */
   write(

@@ -36,6 +36,7 @@ const change = (ino: Ino, changes: readonly LeaseScope[], level: LeaseLevel = "s
 const changeName = (parent: Ino, name: Name): Want => change(parent, [{ kind: "entry", name }], "exclusive");
 /** More bytes follow: nobody keeps what he would have to be asked for each time. */
 const takeFile = (ino: Ino): Want => change(ino, everything, "exclusive");
+const insisting = (want: Want, insist: boolean | undefined): Want => (insist === true ? { ...want, insist } : want);
 
 const readOne: Wants<"getattr"> = (_reader, { ino }) => [read(ino)];
 const changeOne: Wants<"removexattr"> = (_reader, { ino }) => [change(ino, attributes, "exclusive")];
@@ -94,7 +95,7 @@ export const requestWants = {
   getxattr: readOne,
   listxattr: readOne,
   readdir: readOne,
-  readExtents: (_reader, { ino, insist }) => [insist === true ? { ...read(ino), insist } : read(ino)],
+  readExtents: (_reader, { ino, insist }) => [insisting(read(ino), insist)],
   open: (_reader, { ino, write }) => [read(ino, write ? "exclusive" : "shared")],
   acquire: (_reader, { ino, level }) => [level === "shared" ? read(ino) : change(ino, everything, level)],
 
@@ -109,7 +110,7 @@ export const requestWants = {
   setattr,
   setxattr: changeOne,
   removexattr: changeOne,
-  writeExtents: (_reader, { ino }) => [takeFile(ino)],
+  writeExtents: (_reader, { ino, insist }) => [insisting(takeFile(ino), insist)],
   fallocate: (_reader, { ino, offset, length }) => [change(ino, [...attributes, data(offset, length)])],
   copyFileRange,
 } as const satisfies { readonly [M in keyof NameServerMethods]?: Wants<M> };

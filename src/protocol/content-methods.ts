@@ -39,7 +39,7 @@ export const contentMethods = {
    * them again elsewhere). `size`: the file is at least so long afterwards. `append`: offsets count from the end of the
    * file as it is now; the reply tells where that was. `mtime`: when it was written, also the ctime if that is earlier;
    * absent, the times stay, because they were set after it was written. `clearPrivileges`: the writer may not keep
-   * setuid, nor setgid where the group may execute.
+   * setuid, nor setgid where the group may execute. `insist`: as for `readExtents`, of what is written.
    */
   writeExtents: {
     request: z.object({
@@ -51,6 +51,7 @@ export const contentMethods = {
       append: z.boolean(),
       mtime: time.optional(),
       clearPrivileges: z.boolean(),
+      insist: z.boolean().optional(),
     }),
     reply: z.object({ attributes, appendedAt: count, leases: leaseGrants }),
   },

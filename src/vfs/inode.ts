@@ -74,8 +74,8 @@ export interface OpenFile {
   readonly inode: Inode;
   /** As open(2) had them. */
   readonly flags: number;
-  /** Its READs may leave pages in the kernel's cache. */
-  readonly buffered: boolean;
+  /** The kernel's cache has pages by it: it was opened for that, or mapped. */
+  buffered: boolean;
   /** What every further use of it is answered: the session was lost with data or locks of it. */
   failed: FsError | undefined;
   /** Owners of fcntl and OFD locks that were taken through it. */
@@ -88,7 +88,7 @@ export function hold(inode: Inode): void {
   inode.opens++;
 }
 
-/** Whether the kernel may keep pages of it: some file was opened so. */
+/** Whether the kernel may keep pages of it, whatever it is told. */
 export function hasBufferedReader(inode: Inode): boolean {
   for (const file of inode.files ?? []) if (file.buffered) return true;
   return false;

@@ -2,6 +2,7 @@
  * READ and WRITE: no promise when everything is at hand. Content holds a write from its arrival on, so every later read
  * sees it, whatever the kernel was told to drop meanwhile.
  */
+import { sleep } from "../base/clock.ts";
 import { FsError } from "../base/errno.ts";
 import { limits } from "../base/limits.ts";
 import type { MaybePromise, Operations, ReadResult, RequestContext } from "../fuse/operations.ts";
@@ -12,8 +13,16 @@ import { openFlag } from "./open-flags.ts";
 import { hasPrivileges, mayLoseSetgid } from "./privileges.ts";
 import { visibleAttributes } from "./visible-attributes.ts";
 
+interface Reading {
+  readonly since: number;
+  readonly result: MaybePromise<ReadPieces>;
+}
+
+/** After so many, a millisecond apart and more, an answer goes into the page cache without a lease. */
+const leaseAttemptsMax = 3;
+
 export function transferOperations(core: Core): Pick<Operations, "read" | "write"> {
-  const { coherence, handles, inodeContents, accessTimes } = core;
+  const { clock, coherence, handles, inodeContents, accessTimes } = core;
 
   /** What the kernel puts into its page cache by this answer may not stay there without a lease. */
   const passing = (inode: Inode, range: ByteRange, since: number, result: ReadPieces): ReadResult => {
@@ -27,22 +36,47 @@ export function transferOperations(core: Core): Pick<Operations, "read" | "write
     };
   };
 
-  return {
-    read(request, _ino, handle, offset, length) {
-      const file = handles.file(handle);
-      const inode = file.inode;
-      const since = coherence.moment;
-      const result = inodeContents.of(inode).read(offset, length, request.signal);
-      if ((file.flags & openFlag.noAccessTime) === 0) accessTimes.read(inode);
-      if (result instanceof Promise) {
-        inode.readsUnanswered++;
-        return result
-          .then((pieces) => passing(inode, { offset, length }, since, pieces))
-          .finally(() => {
-            inode.readsUnanswered--;
-          });
+  const startReading = (inode: Inode, { offset, length }: ByteRange, signal: AbortSignal | undefined): Reading => ({
+    since: coherence.moment,
+    result: inodeContents.of(inode).read(offset, length, signal),
+  });
+
+  /**
+   * Asks again, `attempts` times in all, while nothing was granted: of a change elsewhere we would not be told, and it
+   * could be seen to be missing until the pages are dropped.
+   */
+  const finishReading = async (
+    inode: Inode,
+    range: ByteRange,
+    first: Reading,
+    attempts: number,
+    signal: AbortSignal | undefined,
+  ): Promise<ReadResult> => {
+    inode.readsUnanswered++;
+    try {
+      for (let [attempt, { since, result }] = [1, first]; ; attempt++) {
+        const pieces = await result;
+        if (attempt === attempts || coherence.holds(inode.ino, since)) return passing(inode, range, since, pieces);
+        pieces.release?.();
+        await sleep(clock, attempt, signal);
+        ({ since, result } = startReading(inode, range, signal));
       }
-      return passing(inode, { offset, length }, since, result);
+    } finally {
+      inode.readsUnanswered--;
+    }
+  };
+
+  return {
+    read({ signal }, _ino, handle, offset, length, intoPageCache) {
+      const file = handles.file(handle);
+      const { inode } = file;
+      if (intoPageCache) file.buffered = true;
+      if ((file.flags & openFlag.noAccessTime) === 0) accessTimes.read(inode);
+      const range = { offset, length };
+      const started = startReading(inode, range, signal);
+      const { since, result } = started;
+      if (!(result instanceof Promise)) return passing(inode, range, since, result);
+      return finishReading(inode, range, started, intoPageCache ? leaseAttemptsMax : 1, signal);
     },
 
     write(request, _ino, handle, offset, content, { flags, fromPageCache, killPrivileges }) {

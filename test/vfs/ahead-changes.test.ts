@@ -207,7 +207,7 @@ test("after the log is lost, nothing that ran ahead is believed, and what is ask
   log.isOpen = false;
   vfs.events.ahead.onLost(new Error("somebody else has it"));
   await turns();
-  t.throws(() => operations.read(from(), ino, opened.handle, 0, 1, 0), { message: /^EIO/ });
+  t.throws(() => operations.read(from(), ino, opened.handle, 0, 1, false), { message: /^EIO/ });
   t.true("absent" in (await operations.lookup(from(), work, name("file"))));
   t.deepEqual(mount.server.takeMethods().slice(0, 1), ["lookup"]);
 });

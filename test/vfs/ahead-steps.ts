@@ -85,7 +85,7 @@ export class Walker {
     const ino = await this.#walk(path);
     const { handle } = await operations.open(from(), ino, noAccessTime, false);
     const { size } = (await operations.getattr(from(), ino, handle)).attributes;
-    const result = await operations.read(from(), ino, handle, 0, size, noAccessTime);
+    const result = await operations.read(from(), ino, handle, 0, size, false);
     const text = Buffer.concat(result.pieces).toString("latin1");
     result.release?.();
     await this.#end(ino, handle);

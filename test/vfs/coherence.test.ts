@@ -30,7 +30,7 @@ test("answers from memory are no promises", async (t) => {
   t.false(operations.getattr(from(), ino, undefined) instanceof Promise);
   t.false(operations.open(from(), ino, 0, false) instanceof Promise);
   t.false(operations.write(from(), ino, opened.handle, 0, Buffer.from("x"), writing) instanceof Promise);
-  t.false(operations.read(from(), ino, opened.handle, 0, 10, 0) instanceof Promise);
+  t.false(operations.read(from(), ino, opened.handle, 0, 10, false) instanceof Promise);
   t.is(operations.flush(from(), ino, opened.handle, 1n), undefined);
   t.is(operations.release(from(), ino, opened.handle, undefined), undefined);
 });
@@ -117,7 +117,7 @@ test("pages that get into the kernel without a lease are dropped behind the answ
   server.leases.grants = false;
   await server.leases.recall(ino);
   notifier.sent.length = 0;
-  const read = await operations.read(from(), ino, opened.handle, 0, 4096, 0);
+  const read = await operations.read(from(), ino, opened.handle, 0, 4096, false);
   t.deepEqual(notifier.sent, []);
   read.release?.();
   t.deepEqual(notifier.sent, [`data ${String(ino)} 0 4096`]);

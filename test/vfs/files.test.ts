@@ -124,7 +124,7 @@ test("a closed handle is EBADF", async (t) => {
   const { entry, opened } = await createFile(operations, "file");
   const ino = entry.attributes.ino;
   await operations.release(from(), ino, opened.handle, undefined);
-  t.throws(() => operations.read(from(), ino, opened.handle, 0, 1, 0), { message: /^EBADF/ });
+  t.throws(() => operations.read(from(), ino, opened.handle, 0, 1, false), { message: /^EBADF/ });
   t.throws(() => operations.fsync(from(), ino, opened.handle, false), { message: /^EBADF/ });
 });
 

@@ -50,13 +50,13 @@ test("a write is read back while it is unanswered, even when everything was inva
   const { operations, contents } = await fakeMount();
   const { entry, opened } = await createFile(operations, "file");
   const ino = entry.attributes.ino;
-  await operations.read(from(), ino, opened.handle, 0, 4096, 0);
+  await operations.read(from(), ino, opened.handle, 0, 4096, false);
   const content = contents.files.get(ino);
   let answer: () => void = () => undefined;
   if (content !== undefined) content.gate = new Promise((resolve) => (answer = resolve));
   const written = operations.write(from(), ino, opened.handle, 0, bytes("new"), writing);
   t.true(written instanceof Promise);
-  const read = await operations.read(from(), ino, opened.handle, 0, 4096, 0);
+  const read = await operations.read(from(), ino, opened.handle, 0, 4096, false);
   t.is(Buffer.concat(read.pieces).toString(), "new");
   answer();
   t.is(await written, 3);

@@ -20,7 +20,7 @@ test("what one mount writes the next one reads", async (t) => {
   const found = await lookup(second.operations, "file");
   t.is(found.attributes.size, 4096 + 6 * large.length);
   const { handle } = await second.operations.open(from(), found.attributes.ino, 0, false);
-  const read = await second.operations.read(from(), ino, handle, 0, 5000, 0);
+  const read = await second.operations.read(from(), ino, handle, 0, 5000, false);
   const expected = Buffer.concat([small, Buffer.alloc(4096 - small.length), Buffer.alloc(5000 - 4096, "x")]);
   t.true(Buffer.concat(read.pieces).equals(expected));
 });
@@ -40,7 +40,7 @@ test("with two mounts each sees at once what the other did", async (t) => {
   const there = await two.operations.open(from(), ino, 2, false);
   await two.operations.write(from(), ino, there.handle, 0, Buffer.from("changed, and longer"), writing);
   t.is((await one.operations.getattr(from(), ino, undefined)).attributes.size, 19);
-  const read = await one.operations.read(from(), ino, opened.handle, 0, 100, 0);
+  const read = await one.operations.read(from(), ino, opened.handle, 0, 100, false);
   t.is(Buffer.concat(read.pieces).toString(), "changed, and longer");
   // Appends of both sides never overwrite each other.
   const appendFlags = { ...writing, flags: 0o2002 };
@@ -60,7 +60,7 @@ test("with two mounts each sees at once what the other did", async (t) => {
   // A file removed at one side stays readable at the other while it is open there.
   await one.operations.unlink(from(), rootIno, name("file"));
   t.true("absent" in (await two.operations.lookup(from(), rootIno, name("file"))));
-  const orphan = await two.operations.read(from(), ino, there.handle, 0, 7, 0);
+  const orphan = await two.operations.read(from(), ino, there.handle, 0, 7, false);
   t.is(Buffer.concat(orphan.pieces).toString(), "changed");
 });
 
@@ -94,7 +94,7 @@ test("ranges: copies share, holes read as zeros, SEEK_HOLE finds them", async (t
   }
   await operations.fallocate(from(), to.ino, to.handle, 100_000, 50_000, 3);
   content.fill(0, 100_000, 150_000);
-  const read = await operations.read(from(), to.ino, to.handle, 0, 400_000, 0);
+  const read = await operations.read(from(), to.ino, to.handle, 0, 400_000, false);
   t.true(Buffer.concat(read.pieces).equals(content));
   t.is(await operations.lseek(from(), to.ino, to.handle, 0, 4), 100_000);
   t.is(await operations.lseek(from(), to.ino, to.handle, 100_000, 3), 150_000);

@@ -63,8 +63,8 @@ export class PathClient {
   }
 
   async read(fd: number, offset: number, length: number): Promise<Buffer> {
-    const { ino, handle, flags } = this.file(fd);
-    const result = await this.operations.read(from(), ino, handle, offset, length, flags);
+    const { ino, handle } = this.file(fd);
+    const result = await this.operations.read(from(), ino, handle, offset, length, false);
     const copy = Buffer.concat(result.pieces);
     result.release?.();
     return copy;

@@ -19,14 +19,14 @@ test("after a lost session, handles with unsent data, locks or removed files ans
   await vfs.events.onSession({ resumed: false });
   await turns();
   for (const { entry, opened } of [dirty, locked, gone]) {
-    t.throws(() => operations.read(from(), entry.attributes.ino, opened.handle, 0, 1, 0), { message: /^EIO/ });
+    t.throws(() => operations.read(from(), entry.attributes.ino, opened.handle, 0, 1, false), { message: /^EIO/ });
     t.throws(() => operations.flush(from(), entry.attributes.ino, opened.handle, 5n), { message: /^EIO/ });
     await operations.release(from(), entry.attributes.ino, opened.handle, undefined);
   }
-  t.notThrows(() => operations.read(from(), fine.entry.attributes.ino, fine.opened.handle, 0, 1, 0));
+  t.notThrows(() => operations.read(from(), fine.entry.attributes.ino, fine.opened.handle, 0, 1, false));
   t.is(notifier.sent[0], "all entries");
   const again = await operations.open(from(), ino, 0, false);
-  t.notThrows(() => operations.read(from(), ino, again.handle, 0, 1, 0));
+  t.notThrows(() => operations.read(from(), ino, again.handle, 0, 1, false));
 });
 
 test("after a lost session nothing from before is believed", async (t) => {
@@ -56,8 +56,8 @@ test("a lock that went to somebody else fails the handle that had it", async (t)
   const range = { kind: "posix", type: "write", start: 0n, end: 9n, owner: 5n, pid: 1 } as const;
   await operations.setlk(from(), ino, opened.handle, range, false);
   vfs.events.onLocksLost?.([{ ino, lock: range }]);
-  t.throws(() => operations.read(from(), ino, opened.handle, 0, 1, 0), { message: /^EIO/ });
-  t.notThrows(() => operations.read(from(), ino, other.handle, 0, 1, 0));
+  t.throws(() => operations.read(from(), ino, opened.handle, 0, 1, false), { message: /^EIO/ });
+  t.notThrows(() => operations.read(from(), ino, other.handle, 0, 1, false));
 });
 
 test("when the session may be over nothing is believed and pages are dropped, until there is an answer", async (t) => {
@@ -138,13 +138,13 @@ test("a read updates atime by the relatime rule, at once here and later at the s
   const ino = entry.attributes.ino;
   server.now += 1000n;
   const { ctime } = entry.attributes;
-  await operations.read(from(), ino, opened.handle, 0, 10, 0);
+  await operations.read(from(), ino, opened.handle, 0, 10, false);
   const read = server.now;
   const { attributes } = await operations.getattr(from(), ino, undefined);
   t.is(attributes.atime, read);
   server.takeMethods();
   server.now += 1000n;
-  await operations.read(from(), ino, opened.handle, 0, 10, 0);
+  await operations.read(from(), ino, opened.handle, 0, 10, false);
   t.is((await operations.getattr(from(), ino, undefined)).attributes.atime, read);
   clock.advance(limits.clientAccessTimeDelayMillis);
   await turns();
@@ -160,19 +160,19 @@ test("atime older than a day is updated, and never with O_NOATIME or noatime", a
   await lookup(operations, "file");
   const { handle } = await operations.open(from(), file.ino, 0, false);
   const quiet = await operations.open(from(), file.ino, 0o1000000, false);
-  await operations.read(from(), file.ino, handle, 0, 1, 0);
+  await operations.read(from(), file.ino, handle, 0, 1, false);
   t.is((await operations.getattr(from(), file.ino, undefined)).attributes.atime, 10n);
   server.now = 90_000_000_000_000n;
   await operations.open(from(), file.ino, 0, false);
-  await operations.read(from(), file.ino, quiet.handle, 0, 1, 0);
+  await operations.read(from(), file.ino, quiet.handle, 0, 1, false);
   t.is((await operations.getattr(from(), file.ino, undefined)).attributes.atime, 10n);
-  await operations.read(from(), file.ino, handle, 0, 1, 0);
+  await operations.read(from(), file.ino, handle, 0, 1, false);
   t.is((await operations.getattr(from(), file.ino, undefined)).attributes.atime, server.now);
 
   const other = await fakeMount({ accessTimes: false });
   const { entry, opened } = await createFile(other.operations, "file");
   other.server.now += 1000n;
-  await other.operations.read(from(), entry.attributes.ino, opened.handle, 0, 1, 0);
+  await other.operations.read(from(), entry.attributes.ino, opened.handle, 0, 1, false);
   const { attributes } = await other.operations.getattr(from(), entry.attributes.ino, undefined);
   t.is(attributes.atime, entry.attributes.atime);
 });

@@ -38,9 +38,9 @@ export function fileCalls({ operations, paths, held, replies }: CallParts): Pick
     },
     read(_path, fd, buffer, length, offset, reply) {
       replies.count("read", reply, async (request) => {
-        const { ino, handle, flags } = files.get(fd);
+        const { ino, handle } = files.get(fd);
         if (offset > limits.fileBytesMax) return 0;
-        return copyOut(await operations.read(request, ino, handle, offset, length, flags), buffer);
+        return copyOut(await operations.read(request, ino, handle, offset, length, false), buffer);
       });
     },
     write(_path, fd, buffer, length, offset, reply) {

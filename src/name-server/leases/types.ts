@@ -16,8 +16,8 @@ export interface Want {
   /** Present: the request changes these parts of the inode. Absent: it reads it. */
   readonly changes?: readonly LeaseScope[];
   /**
-   * The kernel keeps what it reads whatever it is told (pages of a file that was opened under a lease): a shared lease
-   * is granted although the inode bounces or somebody waits for it.
+   * The kernel keeps what it reads or writes whatever it is told (pages of a file that was opened under a lease, or is
+   * mapped): a shared lease is granted although the inode bounces or somebody waits for it.
    */
   readonly insist?: boolean;
 }
