@@ -15,7 +15,7 @@ export interface Attributes {
   readonly rdev: number;
   /** Bytes. */
   readonly size: number;
-  /** Space in use, in units of 512 bytes, as st_blocks. */
+  /** Space in use, in units of 512 bytes, as st_blocks. Of a directory 0 exactly if it has no names. */
   readonly blocks: number;
   readonly atime: Nanos;
   readonly mtime: Nanos;

@@ -84,7 +84,7 @@ function newAttributes(
     gid,
     rdev: 0,
     size: made.method === "symlink" ? made.target.length : isDir ? 4096 : 0,
-    blocks: isDir ? 8 : 0,
+    blocks: 0,
     atime: time,
     mtime: time,
     ctime: time,

@@ -2,7 +2,16 @@
 import type { Ino } from "../base/ids.ts";
 import type { Name } from "../base/name.ts";
 import { renameFlags, type RequestContext } from "../fuse/operations.ts";
-import { laterThan, nameLost, namesChanged, ownedDirectory, ownedName, ownedVictim, type Owned } from "./ahead.ts";
+import {
+  isEmpty,
+  laterThan,
+  nameLost,
+  namesChanged,
+  ownedDirectory,
+  ownedName,
+  ownedVictim,
+  type Owned,
+} from "./ahead.ts";
 import type { Core } from "./core.ts";
 import { plainCaller } from "./identity.ts";
 import { movedTo } from "./places.ts";
@@ -19,7 +28,7 @@ export function removeAhead(
   const ino = ownedName(core, directory, name);
   const victim = typeof ino === "number" ? ownedVictim(core, request, directory, ino) : undefined;
   if (victim === undefined || victim.directory !== (method === "rmdir")) return false;
-  if (victim.directory && (!core.dentries.isEmpty(victim.ino) || victim.changesUnanswered > 0)) return false;
+  if (victim.directory && !isEmpty(core, victim)) return false;
   const time = core.nameServer.nowNanos();
   const keep = victim.opens > 0;
   const what = { caller: plainCaller(request), parent, name, keep, victim: victim.ino };

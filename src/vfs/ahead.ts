@@ -16,6 +16,9 @@ import { plainCaller } from "./identity.ts";
 import type { Inode } from "./inode.ts";
 import { removed } from "./use.ts";
 
+/** Of a directory with a few names, in units of 512 bytes. */
+const blocksOfNames = 8;
+
 /** An inode of which everything is known and nobody else may know anything. */
 export interface Owned extends Inode {
   attributes: Attributes;
@@ -49,6 +52,11 @@ export function ownedVictim(core: Core, request: RequestContext, directory: Owne
   return isStuck(plainCaller(request), directory.attributes, victim.attributes) ? undefined : victim;
 }
 
+/** Whether a directory is known to have no names. */
+export function isEmpty({ dentries }: Core, { ino, attributes, changesUnanswered }: Owned): boolean {
+  return changesUnanswered === 0 && (attributes.blocks === 0 || dentries.isEmpty(ino));
+}
+
 export function laterThan(time: Nanos, before: Nanos): Nanos {
   return time > before ? time : before + 1n;
 }
@@ -58,7 +66,9 @@ export function namesChanged(core: Core, directory: Owned, time: Nanos, subdirec
   const { attributes } = directory;
   const now = laterThan(time, attributes.ctime);
   const nlink = attributes.nlink + subdirectories;
-  core.inodes.changedHere(directory, { ...attributes, nlink, mtime: now, ctime: now });
+  // It may have names now: 0 is left to the server.
+  const blocks = Math.max(blocksOfNames, attributes.blocks);
+  core.inodes.changedHere(directory, { ...attributes, nlink, blocks, mtime: now, ctime: now });
   directory.namesChangedAt = core.coherence.nextMoment();
 }
 

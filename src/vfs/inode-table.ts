@@ -189,6 +189,8 @@ export function createInodeTable(options: InodeTableOptions): InodeTable {
         const inode = inodes.get(ino);
         if (inode?.attributes === undefined || !coherence.trusts(inode)) continue;
         const { attributes } = inode;
+        // Names may have been added behind what is told of.
+        if (inode.directory && blocks === 0) continue;
         if (attributes.size !== size || attributes.blocks !== blocks)
           inode.attributes = { ...attributes, size, blocks };
       }

@@ -3,53 +3,9 @@ import test from "ava";
 import { fileType, type Attributes } from "../../src/base/attributes.ts";
 import type { Ino } from "../../src/base/ids.ts";
 import { limits } from "../../src/base/limits.ts";
-import { acquire, aheadMount, file, folder, way, type AheadMount, type Change } from "./ahead-mount.ts";
-import { createFile, from, lookup, name, turns, writing } from "./mount.ts";
-
-const user = from({ uid: 1000, gid: 1000 });
-const modes = { mode: 0o644, umask: 0 };
-
-interface World extends AheadMount {
-  /** A file of user 1000, an empty folder, and a folder with a file `in`. */
-  readonly mine: Ino;
-  readonly empty: Ino;
-  readonly full: Ino;
-}
-
-async function world(options: Parameters<typeof aheadMount>[0] = { mode: 0o777 }): Promise<World> {
-  const mount = await aheadMount(options);
-  const mine = await file(mount, "mine", { request: user });
-  await file(mount, "file");
-  const empty = await folder(mount, "empty");
-  const full = await folder(mount, "full");
-  await mount.operations.create(from(), full, name("in"), modes, 1);
-  await mount.log.flush();
-  mount.server.takeMethods();
-  return { ...mount, mine, empty, full };
-}
-
-const create: (where: World, request?: typeof user) => Change =
-  ({ work }, request = from()) =>
-  (o) =>
-    o.create(request, work, name("new"), modes, 1);
-const rename =
-  ({ work }: World, one: string, other: string, flags = 0): Change =>
-  (o) =>
-    o.rename(from(), work, name(one), work, name(other), flags);
-
-/** Every change that runs ahead in a fresh world. */
-function allChanges(where: World): Record<string, Change> {
-  const { work, mine } = where;
-  return {
-    create: create(where),
-    mkdir: (o) => o.mkdir(from(), work, name("newer"), modes),
-    symlink: (o) => o.symlink(from(), work, name("newest"), Buffer.from("x")),
-    rename: rename(where, "file", "elif"),
-    unlink: (o) => o.unlink(from(), work, name("mine")),
-    rmdir: (o) => o.rmdir(from(), work, name("empty")),
-    setattr: (o) => o.setattr(from(), mine, undefined, { mode: fileType.regular | 0o600 }),
-  };
-}
+import { acquire, way, type AheadMount, type Change } from "./ahead-mount.ts";
+import { allChanges, create, modes, rename, user, world, type World } from "./ahead-world.ts";
+import { from, name, turns, writing } from "./mount.ts";
 
 test("in a fresh world each of the changes runs ahead", async (t) => {
   for (const kind of Object.keys(allChanges(await world()))) {
@@ -151,23 +107,6 @@ test("who may not write the directory by its mode is refused by the server, not 
   }
 });
 
-test("out of a sticky directory somebody else's file is not taken here, nor replaced", async (t) => {
-  const where = await world({ mode: 0o1777 });
-  t.is(await way(where, (o) => o.unlink(user, where.work, name("file"))), "asked: unlink");
-  const renamed = await world({ mode: 0o1777 });
-  t.is(
-    await way(renamed, (o) => o.rename(user, renamed.work, name("file"), renamed.work, name("x"), 0)),
-    "asked: rename",
-  );
-  const replaced = await world({ mode: 0o1777 });
-  t.is(
-    await way(replaced, (o) => o.rename(user, replaced.work, name("mine"), replaced.work, name("file"), 0)),
-    "asked: rename",
-  );
-  const mine = await world({ mode: 0o1777 });
-  t.is(await way(mine, (o) => o.unlink(user, mine.work, name("mine"))), "ahead: unlink");
-});
-
 test("where it takes the caller's groups to know about setgid, the server is asked", async (t) => {
   const executable = { mode: 0o755, umask: 0 };
   const where = await world({ mode: 0o2777, gid: 50 });
@@ -233,66 +172,6 @@ test("a symlink's attributes are asked for", async (t) => {
   t.is(await way(where, (o) => o.setattr(from(), made.attributes.ino, undefined, { mtime: 5n })), "asked: setattr");
 });
 
-test("a rename is asked for unless it is plainly of a file, or of a directory in its directory", async (t) => {
-  const cases: Record<string, (where: World) => Change> = {
-    "a directory to another parent":
-      ({ work, full }) =>
-      (o) =>
-        o.rename(from(), work, name("empty"), full, name("x"), 0),
-    "over a directory": (where) => rename(where, "full", "empty"),
-    "a file over a directory": (where) => rename(where, "file", "empty"),
-    "a directory over a file": (where) => rename(where, "empty", "file"),
-    "NOREPLACE over something": (where) => rename(where, "file", "mine", 1),
-    exchange: (where) => rename(where, "file", "mine", 2),
-    whiteout: (where) => rename(where, "file", "x", 4),
-    "of a name onto itself": (where) => rename(where, "file", "file"),
-  };
-  for (const [what, make] of Object.entries(cases)) {
-    const where = await world();
-    t.regex(await way(where, make(where)), /^asked: rename/, what);
-  }
-});
-
-test("unsent content comes before the name under which something else was", async (t) => {
-  const where = await world();
-  const { operations, work, log, contents } = where;
-  const { entry, opened } = await createFile(operations, "temporary", { parent: work });
-  const { ino } = entry.attributes;
-  await operations.write(from(), ino, opened.handle, 0, Buffer.from("x"), writing);
-  t.is(await way(where, rename(where, "temporary", "other")), "ahead: rename");
-  t.true(contents.files.get(ino)?.isDirty);
-  await log.flush();
-  t.is(await way(where, rename(where, "other", "file")), "asked: rename");
-  t.false(contents.files.get(ino)?.isDirty);
-});
-
-test("two names of one inode are not renamed over each other here", async (t) => {
-  const where = await world();
-  const { operations, work, mine } = where;
-  await operations.link(from(), mine, work, name("twin"));
-  await acquire(where, work, "exclusive");
-  await acquire(where, mine, "exclusive");
-  await lookup(operations, "twin", work);
-  await lookup(operations, "mine", work);
-  t.is(await way(where, rename(where, "mine", "twin")), "asked: rename");
-});
-
-test("a directory is removed by asking when it has names, or it is not known that it has none", async (t) => {
-  const where = await world();
-  t.is(await way(where, (o) => o.rmdir(from(), where.work, name("full"))), "asked: rmdir");
-  const unknown = await world();
-  await unknown.server.leases.recall(unknown.empty, "none");
-  await acquire(unknown, unknown.empty, "exclusive");
-  t.is(await way(unknown, (o) => o.rmdir(from(), unknown.work, name("empty"))), "asked: rmdir");
-});
-
-test("what is of the other kind is not removed here", async (t) => {
-  const where = await world();
-  t.is(await way(where, (o) => o.rmdir(from(), where.work, name("file"))), "asked: rmdir");
-  const other = await world();
-  t.is(await way(other, (o) => o.unlink(from(), other.work, name("empty"))), "asked: unlink");
-});
-
 test("while a change of the same directory is unanswered, the next one is asked behind it", async (t) => {
   const where = await world();
   const { operations, work, server, empty } = where;
@@ -306,19 +185,6 @@ test("while a change of the same directory is unanswered, the next one is asked 
   await making;
   await acquire(where, work, "exclusive");
   t.is(await way(where, (o) => o.create(from(), work, name("y"), modes, 1)), "ahead: create");
-});
-
-test("what is being removed by a request is not changed here meanwhile", async (t) => {
-  const where = await world();
-  const { operations, work, server, mine } = where;
-  await server.leases.recall(work, "shared");
-  const answer = server.hold("unlink");
-  const removing = operations.unlink(from(), work, name("mine"));
-  await turns();
-  const change = await way(where, (o) => o.setattr(from(), mine, undefined, { mode: fileType.regular | 0o600 }));
-  t.regex(change, /^asked: setattr/);
-  answer();
-  await removing;
 });
 
 test("content, links and devices are asked for, behind what ran ahead", async (t) => {

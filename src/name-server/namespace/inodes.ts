@@ -55,7 +55,8 @@ export function attributesOf(ino: Ino, record: InodeRecord): Attributes {
     gid: record.gid,
     rdev: record.rdev,
     size,
-    blocks: Math.ceil((directory ? size : record.bytesUsed) / unit) * (unit / 512),
+    // Of an empty directory 0: that it is empty need not be asked.
+    blocks: Math.ceil((directory ? record.size : record.bytesUsed) / unit) * (unit / 512),
     atime: record.atime,
     mtime: record.mtime,
     ctime: record.ctime,
