@@ -44,6 +44,8 @@ export class CommitQueue {
   readonly #events: CommitEvents;
   #items: (Flight | Task)[] = [];
   #isCommitting = false;
+  /** A request is on its way that sets the mtime. */
+  isAskingTime = false;
 
   constructor(context: ContentContext, ino: Ino, events: CommitEvents) {
     this.#context = context;
@@ -194,6 +196,7 @@ export class CommitQueue {
       // A block may be refused because its group has moved on: what runs ahead is never refused.
       const ahead = epochs.size === 0 && !request.append && this.#events.runsAhead();
       const isUrgent = batch.some(({ urgent }) => urgent);
+      this.isAskingTime = !ahead && time !== undefined;
       const reply = ahead
         ? await this.#runAhead(request, isUrgent)
         : await nameServer.change("writeExtents", { ...request, insist: this.#events.insists() });
@@ -201,6 +204,7 @@ export class CommitQueue {
     } catch (error) {
       for (const flight of batch) this.#retryOrFail(flight, error);
     } finally {
+      this.isAskingTime = false;
       for (const flight of batch) this.#letGo(flight);
       if (borrowed > 0) memory.charge(-borrowed);
     }

@@ -1,10 +1,9 @@
 /**
  * One regular file in use: see FileContent in types.ts. Ties together what is unwritten (WriteBuffer), what is known of
- * its extents (Layout) and reading (FileReader).
+ * its extents (Layout), reading (FileReader) and writing (FileWriter).
  *
  * Invariants: the size is the server's, or the end of unwritten data if that is more; without a lease no extents are
- * remembered, and without an exclusive one a write has been committed when it resolves; nothing is written while a
- * change runs.
+ * remembered.
  */
 import type { Attributes, Nanos } from "../base/attributes.ts";
 import { FsError } from "../base/errno.ts";
@@ -13,6 +12,7 @@ import type { Extent } from "../protocol/types.ts";
 import type { WriteReply } from "./commit-queue.ts";
 import type { ContentContext } from "./content-context.ts";
 import { FileReader } from "./file-reader.ts";
+import { FileWriter } from "./file-writer.ts";
 import { FreshExtents } from "./fresh-extents.ts";
 import { Gate } from "./gate.ts";
 import { LayoutBudget } from "./layout-budget.ts";
@@ -44,9 +44,8 @@ export class CachedFile implements FileContent {
   readonly #owner: ContentOwner;
   readonly #server: ServerFile;
   readonly #reader: FileReader;
+  readonly #writer: FileWriter;
   readonly #gate = new Gate();
-  /** Appends under way whose place the server decides: until it has, nobody here knows where the end is. */
-  #appending = 0;
   /** Since when the layout was asked for: a lease that has not lasted since then makes it worth nothing. */
   #layoutSince: number;
   /** Unwritten data from here on is about to be dropped by a change. */
@@ -83,6 +82,12 @@ export class CachedFile implements FileContent {
     this.#layoutSince = owner.moment;
     if (attributes.size === 0 && owner.mayCache) this.layout.knowEmpty();
     this.#reader = new FileReader(context, { ino: owner.ino, dirty: this.buffer.dirty, size: () => this.size });
+    this.#writer = new FileWriter(context, {
+      ...{ owner, gate: this.#gate, buffer: this.buffer, size: () => this.size },
+      written: () => {
+        host.written();
+      },
+    });
   }
 
   get size(): number {
@@ -95,6 +100,10 @@ export class CachedFile implements FileContent {
 
   get isDirty(): boolean {
     return this.buffer.isDirty;
+  }
+
+  get isAskingTime(): boolean {
+    return this.buffer.queue.isAskingTime;
   }
 
   get mayBuffer(): boolean {
@@ -112,21 +121,11 @@ export class CachedFile implements FileContent {
   }
 
   write(offset: number, content: Buffer, terms: WriteOptions): void | Promise<void> {
-    if (offset + content.length > this.#context.limits.fileBytesMax) {
-      throw new FsError("EFBIG", `inode ${String(this.ino)}: a write up to ${String(offset + content.length)}`);
-    }
-    if (content.length === 0) return undefined;
-    if (!this.#canTakeNow(content.length)) return this.#writeLater(() => offset, content, terms).then(() => undefined);
-    this.#put(offset, content, terms);
-    return undefined;
+    return this.#writer.write(offset, content, terms);
   }
 
   append(content: Buffer, terms: WriteOptions): number | Promise<number> {
-    const offset = this.size;
-    if (content.length === 0) return offset;
-    if (!this.#canTakeNow(content.length)) return this.#writeLater(undefined, content, terms);
-    this.#put(offset, content, terms);
-    return offset;
+    return this.#writer.append(content, terms);
   }
 
   async flush(signal?: AbortSignal): Promise<void> {
@@ -209,11 +208,6 @@ export class CachedFile implements FileContent {
     this.layout.forget();
   }
 
-  #put(offset: number, content: Buffer, terms: WriteOptions): void {
-    this.buffer.put(offset, content, terms);
-    this.#host.written();
-  }
-
   /**
    * Also what a reader fetched while the lease was being given back, and could not know to be old, is forgotten when there
    * is a lease again.
@@ -224,65 +218,6 @@ export class CachedFile implements FileContent {
       this.#layoutSince = this.#owner.moment;
     }
     return this.layout;
-  }
-
-  /** Without waiting for anything: see `write`. */
-  #canTakeNow(bytes: number): boolean {
-    return this.#mayPut && !this.#gate.isClosed && this.#context.memory.fits(bytes) && this.#hasSpaceFor(bytes);
-  }
-
-  get #mayPut(): boolean {
-    return this.#owner.mayBuffer && this.#appending === 0;
-  }
-
-  /** Whether the cluster has room for what is dirty and this: if not, each write waits for its own success. */
-  #hasSpaceFor(bytes: number): boolean {
-    const { nameServer, memory } = this.#context;
-    return memory.inUseBytes + bytes <= nameServer.bytesFree;
-  }
-
-  /** Resolves with the offset; at the end of the file if `where` is undefined. */
-  async #writeLater(where: (() => number) | undefined, content: Buffer, terms: WriteOptions): Promise<number> {
-    for (;;) {
-      await this.#gate.opened();
-      if (where === undefined && !this.#mayPut) await this.buffer.written();
-      const grant = await this.#context.memory.waitFor(content.length);
-      try {
-        if (this.#gate.isClosed) continue;
-        if (!this.#mayPut && where === undefined) {
-          // Where the end is, what was written before decides.
-          if (!this.buffer.isWritten) continue;
-          const appended = this.#append(content, terms);
-          grant.release();
-          return await appended;
-        }
-        const offset = where?.() ?? this.size;
-        if (this.#mayPut && this.#hasSpaceFor(content.length)) this.#put(offset, content, terms);
-        else {
-          const written = this.buffer.writeThrough(offset, content, terms);
-          grant.release();
-          await written;
-        }
-        return offset;
-      } finally {
-        grant.release();
-      }
-    }
-  }
-
-  /** What is longer than a block goes in several steps, between which others may append. */
-  async #append(content: Buffer, terms: WriteOptions): Promise<number> {
-    const { blockBytesMax } = this.#context.limits;
-    this.#appending++;
-    try {
-      const first = await this.buffer.append(content.subarray(0, blockBytesMax), terms);
-      for (let done = blockBytesMax; done < content.length; done += blockBytesMax) {
-        await this.buffer.append(content.subarray(done, done + blockBytesMax), terms);
-      }
-      return first;
-    } finally {
-      this.#appending--;
-    }
   }
 
   async #readUncached(offset: number, length: number, signal: AbortSignal | undefined): Promise<ReadPieces> {

@@ -48,6 +48,8 @@ export interface FileContent {
   /** The time of the newest write that the server does not know yet, if any: stat shows it as mtime and ctime. */
   readonly dirtyTime: Nanos | undefined;
   readonly isDirty: boolean;
+  /** The server is being asked to set the mtime of a write: what runs ahead could overtake that. */
+  readonly isAskingTime: boolean;
 
   /** Bytes of [offset, offset + length) up to the end of the file; unflushed writes included. At once if it is all at hand. */
   read(offset: number, length: number, signal?: AbortSignal): ReadPieces | Promise<ReadPieces>;

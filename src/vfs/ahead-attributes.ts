@@ -17,6 +17,7 @@ export function setattrAhead(core: Core, request: RequestContext, found: Inode, 
   const wantsSetgid = changes.mode !== undefined && (changes.mode & modeBits.setgid) !== 0;
   if (wantsSetgid && needsGroups(caller, attributes.gid)) return false;
 
+  if (changes.mtime !== undefined && inode.content?.isAskingTime === true) return false;
   const time = core.nameServer.nowNanos();
   if (changes.mtime !== undefined) inode.content?.forgetDirtyTime();
   if (changes.atime !== undefined) core.accessTimes.drop(inode);

@@ -182,7 +182,9 @@ export function createInodeTable(options: InodeTableOptions): InodeTable {
     changedHere(inode, attributes) {
       const now = coherence.nextMoment();
       inode.staleAt = now;
-      accept(inode, attributes, now);
+      // The answer of the flush under way will be older than this change, and is not taken then.
+      const written = inode.content?.dirtyTime;
+      accept(inode, written === undefined ? attributes : { ...attributes, mtime: written }, now);
     },
     settled(all) {
       for (const { ino, size, blocks } of all) {

@@ -152,6 +152,20 @@ test("attributes are changed by asking where privileges, ACLs, sizes or rights h
   t.is(await way(times, (o) => o.setattr(user, times.mine, undefined, { mtime: 5n })), "ahead: setattr");
 });
 
+test("an mtime is set by asking while the server is asked to set the one of a write", async (t) => {
+  const where = await world();
+  const { operations, mine, contents } = where;
+  const { handle } = await operations.open(from(), mine, 1, false);
+  await operations.write(from(), mine, handle, 0, Buffer.from("x"), writing);
+  const content = contents.files.get(mine);
+  if (content !== undefined) content.isAskingTime = true;
+  t.is(
+    await way(where, (o) => o.setattr(from(), mine, undefined, { mode: fileType.regular | 0o600 })),
+    "ahead: setattr",
+  );
+  t.is(await way(where, (o) => o.setattr(from(), mine, undefined, { mtime: 5n })), "asked: setattr");
+});
+
 test("a mode that follows a write which took privileges is asked, behind the write", async (t) => {
   const where = await world();
   const { operations, work, log, server, contents } = where;

@@ -8,6 +8,7 @@ export class FakeContent implements FileContent {
   bytes: Buffer;
   dirtyTime: Nanos | undefined;
   isDirty = false;
+  isAskingTime = false;
   clearPrivileges = false;
   discarded = false;
   /** What happened, in order. */
