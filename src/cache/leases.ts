@@ -18,6 +18,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Ino } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import type { HeldLease, LeaseGrant, LeaseLevel, LeaseRecall } from "../protocol/leases.ts";
+import { RecentMoments } from "./recent-moments.ts";
 
 export interface Leases {
   /** The present moment. */
@@ -70,26 +71,11 @@ const recentMax = 4_096;
 
 export function createLeases(clock: Clock): Leases {
   const leases = new Map<Ino, Lease>();
-  /** When an inode was recalled last, the latest at the end; all others: not after `earlier`. */
-  const recent = new Map<Ino, number>();
-  let earlier = 0;
+  const recalls = new RecentMoments(recentMax);
   let moment = 1;
   let trustedUntil = -Infinity;
 
   const remainingMillis = (): number => trustedUntil - clock.monotonicMillis();
-
-  const noteRecall = (ino: Ino): number => {
-    recent.delete(ino);
-    recent.set(ino, ++moment);
-    if (recent.size > recentMax) {
-      for (const [oldest, at] of recent) {
-        recent.delete(oldest);
-        earlier = at;
-        break;
-      }
-    }
-    return moment;
-  };
 
   return {
     get moment() {
@@ -107,7 +93,7 @@ export function createLeases(clock: Clock): Leases {
     validMillis: () => Math.max(0, Math.min(limits.kernelValidityMillis, Math.floor(remainingMillis()))),
     granted(grants, asked) {
       for (const { ino, number, level } of grants) {
-        if (asked < (recent.get(ino) ?? earlier)) continue;
+        if (asked < recalls.of(ino)) continue;
         const lease = leases.get(ino);
         if (lease === undefined) leases.set(ino, { level, number, since: asked, recalls: undefined });
         else if (number > lease.number) {
@@ -132,7 +118,8 @@ export function createLeases(clock: Clock): Leases {
     },
     recalled({ ino, number, to, drop }) {
       const lease = leases.get(ino);
-      const now = noteRecall(ino);
+      const now = ++moment;
+      recalls.note(ino, now);
       if (lease === undefined) return "none";
       const before = lease.level;
       if (to === "none") leases.delete(ino);
@@ -159,8 +146,7 @@ export function createLeases(clock: Clock): Leases {
     },
     held: () => Array.from(leases, ([ino, { level }]) => ({ ino, level })),
     reclaimed(grants) {
-      earlier = ++moment;
-      recent.clear();
+      recalls.noteAll(++moment);
       const numbers = new Map(grants.map((grant) => [grant.ino, grant]));
       const lost: Ino[] = [];
       for (const [ino, lease] of leases) {
@@ -178,8 +164,7 @@ export function createLeases(clock: Clock): Leases {
     },
     clear() {
       leases.clear();
-      recent.clear();
-      earlier = ++moment;
+      recalls.noteAll(++moment);
     },
     get size() {
       return leases.size;

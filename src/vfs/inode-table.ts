@@ -10,6 +10,7 @@
  */
 import { isDirectory, type Attributes } from "../base/attributes.ts";
 import { rootIno, type Ino } from "../base/ids.ts";
+import { RecentMoments } from "../cache/recent-moments.ts";
 import type { Coherence } from "./coherence.ts";
 import { newInode, type Inode } from "./inode.ts";
 
@@ -53,12 +54,15 @@ export interface InodeTableOptions {
   readonly gone: (ino: Ino) => void;
 }
 
+/** Inodes that are gone of which it is remembered one by one when they were changed. */
+const goneMax = 16_384;
+
 export function createInodeTable(options: InodeTableOptions): InodeTable {
   const { coherence, attributesMax, foreseenMax, unused, gone } = options;
   const inodes = new Map<Ino, Inode>();
   const foreseen = new Set<Inode>();
-  /** When an inode that is here no longer was last changed: what was asked for before may be older than that. */
-  let goneChangedAt = 0;
+  /** When inodes that are here no longer were last changed: what was asked for before may be older than that. */
+  const goneChangedAt = new RecentMoments(goneMax);
   let attributesCount = 0;
   let hand = inodes.values();
 
@@ -114,7 +118,7 @@ export function createInodeTable(options: InodeTableOptions): InodeTable {
   const remove = (inode: Inode): void => {
     inodes.delete(inode.ino);
     foreseen.delete(inode);
-    goneChangedAt = Math.max(goneChangedAt, inode.staleAt);
+    if (inode.staleAt > 0) goneChangedAt.note(inode.ino, inode.staleAt);
     if (inode.attributes !== undefined) attributesCount--;
     gone(inode.ino);
   };
@@ -148,7 +152,7 @@ export function createInodeTable(options: InodeTableOptions): InodeTable {
         if (wanted && !isOlder(known, attributes)) accept(known, attributes, since);
         return;
       }
-      if (since < goneChangedAt) return;
+      if (since < goneChangedAt.of(attributes.ino)) return;
       const inode = newInode(attributes.ino, isDirectory(attributes.mode));
       inodes.set(inode.ino, inode);
       foreseen.add(inode);
@@ -169,7 +173,7 @@ export function createInodeTable(options: InodeTableOptions): InodeTable {
     },
     changed(attributes, since) {
       const inode = inodes.get(attributes.ino);
-      if (inode === undefined) goneChangedAt = coherence.nextMoment();
+      if (inode === undefined) goneChangedAt.note(attributes.ino, coherence.nextMoment());
       if (inode === undefined || isOlder(inode, attributes)) return inode;
       // A flush keeps the ctime of a change before it. So of two answers with one ctime the flush's is the newer, and
       // an answer that was asked for before it, and is handled after it, would take the flushed size back.
