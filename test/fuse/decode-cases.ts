@@ -39,12 +39,12 @@ export function testDecoding(cases: readonly DecodeCase[]): void {
   }
 }
 
-export function readRows(offset: string): Row[] {
+export function readRows(offset: string, readFlags = "00 00 00 00"): Row[] {
   return [
     ["fh", "01 00 00 00 00 00 00 00"],
     ["offset", offset],
     ["size", "00 10 00 00"],
-    ["read_flags", "00 00 00 00"],
+    ["read_flags", readFlags],
     ["lock_owner", "00 00 00 00 00 00 00 00"],
     ["flags O_DIRECT", "00 40 00 00"],
     ["padding", "00 00 00 00"],

@@ -76,7 +76,12 @@ testDecoding([
   {
     name: "read",
     rows: readRows("00 00 10 00 00 00 00 00"),
-    means: { handle: 1, offset: 2 ** 20, length: 4096, flags: 0o40000 },
+    means: { handle: 1, offset: 2 ** 20, length: 4096, intoPageCache: true },
+  },
+  {
+    name: "read",
+    rows: readRows("00 00 10 00 00 00 00 00", "02 00 00 00"),
+    means: { handle: 1, offset: 2 ** 20, length: 4096, intoPageCache: false },
   },
   { name: "readdir", rows: readRows("ff 00 00 00 00 00 00 00"), means: { handle: 1, cookie: 255, length: 4096 } },
   {
