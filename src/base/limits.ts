@@ -32,6 +32,9 @@ export const limits = {
   inlineBytesPerRequestMax: 256 * KiB,
   /** Extents in one request or reply. */
   extentsPerMessageMax: 1_024,
+  /** Files whose content may be told beside that of one that is read, and about how many bytes of it. */
+  readAlongFilesMax: 64,
+  readAlongBytesMax: 192 * KiB,
   /** What a transaction may change. */
   transactionKeysMax: 4_096,
   transactionBytesMax: 4 * MiB,

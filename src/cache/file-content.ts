@@ -115,6 +115,14 @@ export class CachedFile implements FileContent {
     return this.#gate.isClosed;
   }
 
+  get isUnknown(): boolean {
+    return !this.isDirty && !this.#gate.isClosed && this.layout.isUnknown;
+  }
+
+  know(extents: readonly Extent[]): void {
+    if (this.isUnknown && this.#owner.mayCache) this.#believedLayout().know(extents);
+  }
+
   read(offset: number, length: number, signal?: AbortSignal): ReadPieces | Promise<ReadPieces> {
     if (!this.#owner.mayCache) return this.#readUncached(offset, length, signal);
     return this.#reader.read(this.#believedLayout(), offset, Math.min(offset + length, this.size), signal);
@@ -237,7 +245,8 @@ export class CachedFile implements FileContent {
 
   #newLayout(budget: LayoutBudget): Layout {
     const { blockBytesMax, fileBytesMax } = this.#context.limits;
-    const ask = (offset: number): Promise<ExtentPage> => this.#server.ask(offset, fileBytesMax - offset);
+    const ask = (offset: number): Promise<ExtentPage> =>
+      this.#server.ask(offset, fileBytesMax - offset, offset === 0 ? this.#owner.companions() : []);
     return new Layout({ stretchBytes: blockBytesMax, budget, ask });
   }
 

@@ -98,6 +98,17 @@ export class Layout implements Weighed {
     this.#known.add(0, Infinity);
   }
 
+  /** Nothing is known, and nothing asked for. */
+  get isUnknown(): boolean {
+    return this.#fetching === undefined && this.#known.firstMissing(0) === 0;
+  }
+
+  /** All extents of a file that is no longer than a stretch. Inline content is borrowed. */
+  know(extents: readonly Extent[]): void {
+    this.#store(0, 1, extents.map(kept));
+    this.#options.budget.use(this);
+  }
+
   /** Own extents were committed. Inline content is borrowed: copied if it is kept. */
   committed(extents: readonly Extent[]): void {
     for (const extent of extents) {

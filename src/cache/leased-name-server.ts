@@ -13,13 +13,16 @@ interface Telling {
   readonly leases?: readonly LeaseGrant[] | undefined;
   readonly attributes?: Attributes | null;
   readonly replaced?: Attributes | null;
-  /** Of a listing: each may have a lease of its own. */
-  readonly entries?: readonly {
-    readonly ino: Ino;
-    readonly attributes?: Attributes | undefined;
-    readonly lease?: number | undefined;
-    readonly exclusive?: boolean | undefined;
-  }[];
+  /** Of a listing. */
+  readonly entries?: readonly (Beside & { readonly ino: Ino; readonly attributes?: Attributes | undefined })[];
+  /** Files beside the one that is read. */
+  readonly others?: readonly (Beside & { readonly attributes: Attributes })[] | undefined;
+}
+
+/** It may have a lease of its own. */
+interface Beside {
+  readonly lease?: number | undefined;
+  readonly exclusive?: boolean | undefined;
 }
 
 /** The inodes that a request names. */
@@ -100,11 +103,13 @@ function take(leases: Leases, about: About, reply: Telling, asked: number): void
   for (const ino of told) {
     if (ino !== undefined && !grants.some((grant) => grant.ino === ino)) leases.ungranted(ino);
   }
-  for (const { ino, attributes, lease, exclusive } of reply.entries ?? []) {
-    if (lease === undefined) {
-      if (attributes !== undefined) leases.ungranted(ino);
-      continue;
-    }
-    leases.granted([{ ino, number: lease, level: exclusive === true ? "exclusive" : "shared" }], asked);
+  for (const entry of reply.entries ?? []) {
+    if (entry.attributes !== undefined || entry.lease !== undefined) takeBeside(leases, entry.ino, entry, asked);
   }
+  for (const other of reply.others ?? []) takeBeside(leases, other.attributes.ino, other, asked);
+}
+
+function takeBeside(leases: Leases, ino: Ino, { lease, exclusive }: Beside, asked: number): void {
+  if (lease === undefined) leases.ungranted(ino);
+  else leases.granted([{ ino, number: lease, level: exclusive === true ? "exclusive" : "shared" }], asked);
 }

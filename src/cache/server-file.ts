@@ -43,12 +43,14 @@ export class ServerFile {
   }
 
   /** One page of the extents in [offset, offset + length), and the size that came with it. */
-  async ask(offset: number, length: number): Promise<ExtentPage & { size: number }> {
+  async ask(offset: number, length: number, companions: readonly Ino[] = []): Promise<ExtentPage & { size: number }> {
     const version = this.#version;
     const { ino } = this;
     const { insists: insist, moment: since } = this.#owner;
-    const reply = await this.#context.nameServer.ask("readExtents", { ino, offset, length, insist });
-    const { attributes, extents, next } = reply;
+    const request = { ino, offset, length, insist, ...(companions.length === 0 ? {} : { along: [...companions] }) };
+    const reply = await this.#context.nameServer.ask("readExtents", request);
+    const { attributes, extents, next, others } = reply;
+    if (others !== undefined) this.#owner.companionsRead(others, since);
     if (version === this.#version && this.#isSettled()) {
       this.size = attributes.size;
       this.#owner.serverAttributes(attributes, since);

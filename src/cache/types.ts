@@ -8,10 +8,17 @@
  */
 import type { Attributes, Nanos } from "../base/attributes.ts";
 import type { Ino } from "../base/ids.ts";
+import type { Extent } from "../protocol/types.ts";
 
 export interface ReadPieces {
   readonly pieces: readonly Uint8Array[];
   readonly release?: () => void;
+}
+
+/** All that the name server knows of a file. */
+export interface ReadFile {
+  readonly attributes: Attributes;
+  readonly extents: readonly Extent[];
 }
 
 /** The inode's side of a file: `vfs/` implements it. */
@@ -29,6 +36,10 @@ export interface ContentOwner {
   readonly insists: boolean;
   /** The present moment (see Leases). */
   readonly moment: number;
+  /** Other files whose content will probably be read next. */
+  companions(): readonly Ino[];
+  /** The whole content of those, asked for at `since`, as far as it may be kept. */
+  companionsRead(files: readonly ReadFile[], since: number): void;
   /** The server's attributes after a flush or a look at the extents, asked for at `since`. */
   serverAttributes(attributes: Attributes, since: number): void;
   /** Unflushed data was lost for good (no space, the session ended); `flush` rejects with the same error once. */
@@ -51,6 +62,10 @@ export interface FileContent {
   /** The server is being asked to set the mtime of a write: what runs ahead could overtake that. */
   readonly isAskingTime: boolean;
 
+  /** Nothing is known or remembered of its content. */
+  readonly isUnknown: boolean;
+  /** What was asked for under a lease that still lasts; ignored unless nothing was known. `extents`: all of the file. */
+  know(extents: readonly Extent[]): void;
   /** Bytes of [offset, offset + length) up to the end of the file; unflushed writes included. At once if it is all at hand. */
   read(offset: number, length: number, signal?: AbortSignal): ReadPieces | Promise<ReadPieces>;
   /**

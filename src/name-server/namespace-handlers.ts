@@ -68,6 +68,7 @@ export function readingHandler<M extends NamespaceMethod | "acquire">(
         throw error;
       }
       if (method === "readdir") offerEntries(turn, request as Listing, reply as ReplyOf<NameServerMethods, "readdir">);
+      if (method === "readExtents") offerOthers(turn, reply as ReplyOf<NameServerMethods, "readExtents">);
       return withLeases(reply, turn.complete());
     });
   }
@@ -163,6 +164,18 @@ function besides(directories: Attributes[] | undefined, leases: readonly LeaseGr
 function withLeases(reply: object, leases: LeaseGrant[]): object {
   if (leases.length > 0) (reply as { leases?: LeaseGrant[] }).leases = leases;
   return reply;
+}
+
+/** Content beside what was asked for is for keeping, or not told. */
+function offerOthers(turn: LeaseTurn, reply: ReplyOf<NameServerMethods, "readExtents">): void {
+  if (reply.others === undefined) return;
+  reply.others = reply.others.filter((other) => {
+    const granted = turn.offer(other.attributes.ino, "shared");
+    if (granted === undefined) return false;
+    other.lease = granted.number;
+    if (granted.level === "exclusive") other.exclusive = true;
+    return true;
+  });
 }
 
 /** What a listing tells of its entries may be kept too, unless somebody else holds them alone. */

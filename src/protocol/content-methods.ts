@@ -23,10 +23,34 @@ export const contentMethods = {
   /**
    * Extents that overlap [offset, offset + length), whole, in order; `next` is where to go on if the reply is cut.
    * `insist`: the kernel keeps what is read, so a lease is granted even while the inode bounces.
+   * `along`: other files, of which all extents are told beside it (`others`): of those that fit, and that may be leased
+   * without asking anybody.
    */
   readExtents: {
-    request: z.object({ ino, offset: count, length: z.number().int().min(1), insist: z.boolean().optional() }),
-    reply: z.object({ attributes, extents: z.array(extent), next: count.nullable(), leases: leaseGrants }),
+    request: z.object({
+      ino,
+      offset: count,
+      length: z.number().int().min(1),
+      insist: z.boolean().optional(),
+      along: z.array(ino).max(limits.readAlongFilesMax).optional(),
+    }),
+    reply: z.object({
+      attributes,
+      extents: z.array(extent),
+      next: count.nullable(),
+      others: z
+        .array(
+          z.object({
+            attributes,
+            extents: z.array(extent),
+            lease: count.optional(),
+            exclusive: z.boolean().optional(),
+          }),
+        )
+        .max(limits.readAlongFilesMax)
+        .optional(),
+      leases: leaseGrants,
+    }),
   },
   /** Checks permission for what open(2) asks (`read`, `write`) and tells what is there. */
   open: {

@@ -28,6 +28,7 @@ import type { Invalidations } from "./invalidations.ts";
 import type { KernelCaches } from "./kernel-caches.ts";
 import type { ListAhead } from "./list-ahead.ts";
 import type { Orphans } from "./orphans.ts";
+import type { ReadAlong } from "./read-along.ts";
 
 export interface Core {
   readonly nameServer: NameServer;
@@ -44,6 +45,7 @@ export interface Core {
   readonly handles: Handles;
   readonly identity: Identity;
   readonly inodeContents: InodeContents;
+  readonly readAlong: ReadAlong;
   readonly invalidations: Invalidations;
   readonly orphans: Orphans;
   readonly accessTimes: AccessTimes;

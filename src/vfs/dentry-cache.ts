@@ -21,7 +21,7 @@ export interface DentryCache {
   /** Known to have no names. */
   isEmpty(parent: Ino): boolean;
   /** The inodes of its names, as far as they are known. */
-  children(parent: Ino): Iterable<Ino>;
+  children(parent: Ino): IterableIterator<Ino>;
   /** The directory is gone. */
   forget(parent: Ino): void;
   clear(): void;

@@ -10,6 +10,7 @@ import type { Background } from "./background.ts";
 import type { Coherence } from "./coherence.ts";
 import type { InodeTable } from "./inode-table.ts";
 import { hasBufferedReader, type Inode } from "./inode.ts";
+import type { ReadAlong } from "./read-along.ts";
 
 export interface InodeContents {
   /** At hand after an open; ESTALE if nothing is known of the inode. */
@@ -24,6 +25,7 @@ export interface InodeContents {
 export interface InodeContentsParts {
   readonly contents: Contents;
   readonly inodes: () => InodeTable;
+  readonly readAlong: () => ReadAlong;
   readonly coherence: Coherence;
   readonly background: Background;
   readonly log: Log;
@@ -55,6 +57,10 @@ export function createInodeContents(parts: InodeContentsParts): InodeContents {
         },
         get moment() {
           return coherence.moment;
+        },
+        companions: () => parts.readAlong().companions(inode),
+        companionsRead: (files, since) => {
+          parts.readAlong().told(files, since);
         },
         serverAttributes(attributes, since) {
           // Nothing else has changed the content since: this is its newest state.

@@ -47,6 +47,10 @@ export interface Inode {
   lookupsMissed: number;
   /** Directories: settles when the next page of a listing ahead is in. Never rejects. */
   namesComing: Promise<unknown> | undefined;
+  /** Directories: how their files' content is read ahead (read-along.ts). */
+  along: ReadingAlong | undefined;
+  /** Its content was told beside another file's, and has not been read yet. */
+  toldAlong: boolean;
   /** Its last name is gone. */
   removed: boolean;
   /** The server keeps it for us although it is removed: release it after the last close. */
@@ -62,6 +66,17 @@ export interface Inode {
   /** Owners of fcntl and OFD locks on it. */
   lockOwners: Set<bigint> | undefined;
   recentlyUsed: boolean;
+}
+
+/** How files of a directory are read ahead: see read-along.ts. */
+export interface ReadingAlong {
+  /** Files whose content had to be asked for. */
+  missed: number;
+  /** Files that were asked for beside others, and how many of them were read then. */
+  told: number;
+  read: number;
+  /** Where the next ones come from. */
+  children: Iterator<Ino>;
 }
 
 export interface ByteRange {
@@ -127,6 +142,8 @@ export function newInode(ino: Ino, directory: boolean): Inode {
     seenIn: undefined,
     lookupsMissed: 0,
     namesComing: undefined,
+    along: undefined,
+    toldAlong: false,
     removed: false,
     orphan: false,
     removing: undefined,

@@ -72,6 +72,7 @@ export function transferOperations(core: Core): Pick<Operations, "read" | "write
       const { inode } = file;
       if (intoPageCache) file.buffered = true;
       if ((file.flags & openFlag.noAccessTime) === 0) accessTimes.read(inode);
+      core.readAlong.read(inode);
       const range = { offset, length };
       const started = startReading(inode, range, signal);
       const { since, result } = started;

@@ -35,6 +35,7 @@ import { createListAhead } from "./list-ahead.ts";
 import { lockOperations } from "./locks.ts";
 import { nameOperations } from "./names.ts";
 import { createOrphans } from "./orphans.ts";
+import { createReadAlong } from "./read-along.ts";
 import { createRecalls, type Recalls } from "./recalls.ts";
 import { rangeOperations } from "./ranges.ts";
 import { removalOperations } from "./removal.ts";
@@ -118,6 +119,7 @@ function createCore(
   const inodeContents = createInodeContents({
     contents,
     inodes: table,
+    readAlong: () => readAlong,
     coherence,
     background,
     log,
@@ -137,6 +139,7 @@ function createCore(
   });
   const namesMax = options.listAheadMax ?? limits.clientListAheadNamesMax;
   const listAhead = createListAhead({ nameServer, coherence, inodes, dentries, background, namesMax });
+  const readAlong = createReadAlong({ inodes, dentries, coherence, inodeContents: () => inodeContents });
   return {
     nameServer,
     contents,
@@ -152,6 +155,7 @@ function createCore(
     handles: createHandles(options.firstHandle ?? 1),
     identity: createIdentity(options.readGroups ?? readProcessGroups),
     inodeContents,
+    readAlong,
     invalidations,
     orphans: createOrphans(nameServer, background),
     accessTimes: createAccessTimes({

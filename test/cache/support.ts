@@ -66,6 +66,8 @@ export function startClient(
       },
       holds: (since: number) => lease !== "none" && since >= leasedAt,
       runsAhead: false,
+      companions: () => [],
+      companionsRead: () => undefined,
       serverAttributes: () => undefined,
       lost: (error: Error) => lost.push(error),
     };

@@ -9,6 +9,7 @@ export class FakeContent implements FileContent {
   dirtyTime: Nanos | undefined;
   isDirty = false;
   isAskingTime = false;
+  isUnknown = false;
   clearPrivileges = false;
   discarded = false;
   /** What happened, in order. */
@@ -28,6 +29,9 @@ export class FakeContent implements FileContent {
   }
   get size(): number {
     return this.bytes.length;
+  }
+  know(): void {
+    this.isUnknown = false;
   }
   read(offset: number, length: number): { pieces: Buffer[] } {
     return { pieces: [this.bytes.subarray(offset, offset + length)] };

@@ -1,7 +1,10 @@
 /** readExtents and compactExtents: a file's extents as they are, and others with the same content in their place. */
+import { isRegular, type Attributes } from "../../base/attributes.ts";
 import { FsError } from "../../base/errno.ts";
 import { blockName, type Ino } from "../../base/ids.ts";
 import { limits } from "../../base/limits.ts";
+import { keys } from "../../metadata-store/keys.ts";
+import { decodeInode } from "../../metadata-store/records.ts";
 import type { MetadataReader } from "../../metadata-store/types.ts";
 import { extentEnd } from "../../protocol/extents.ts";
 import type { Extent } from "../../protocol/types.ts";
@@ -15,7 +18,33 @@ import type { Method } from "./types.ts";
 const replyBytesMax = limits.messageBytesMax / 2;
 const extentBytes = 96;
 
-export const readExtents: Method<"readExtents"> = ({ transaction }, { ino, offset, length }) => {
+export const readExtents: Method<"readExtents"> = ({ transaction }, request) => {
+  const reply = extentsOf(transaction, request);
+  if (request.along === undefined) return reply;
+  return { ...reply, others: readAlong(transaction, request.along) };
+};
+
+/** What is not there or no file (any more) is left out. */
+function readAlong(reader: MetadataReader, inos: readonly Ino[]): { attributes: Attributes; extents: Extent[] }[] {
+  const others: { attributes: Attributes; extents: Extent[] }[] = [];
+  let bytes = 0;
+  for (const ino of inos) {
+    const value = reader.get(keys.inode(ino));
+    if (value === undefined) continue;
+    const record = decodeInode(value);
+    if (!isRegular(record.mode)) continue;
+    const { attributes, extents, next } = extentsOf(reader, { ino, offset: 0, length: limits.fileBytesMax });
+    for (const extent of extents) bytes += bytesOf(extent);
+    if (next !== null || bytes > limits.readAlongBytesMax) break;
+    others.push({ attributes, extents });
+  }
+  return others;
+}
+
+function extentsOf(
+  transaction: MetadataReader,
+  { ino, offset, length }: { readonly ino: Ino; readonly offset: number; readonly length: number },
+): { attributes: Attributes; extents: Extent[]; next: number | null } {
   const record = readFile(transaction, ino);
   const attributes = attributesOf(ino, record);
   const end = Math.min(offset + length, record.size);
@@ -27,10 +56,14 @@ export const readExtents: Method<"readExtents"> = ({ transaction }, { ino, offse
     if (full) return { attributes, extents, next: stored.offset };
     const extent = toExtent(transaction, record.content, stored);
     extents.push(extent);
-    bytes += extentBytes + (extent.kind === "inline" ? extent.length : 0);
+    bytes += bytesOf(extent);
   }
   return { attributes, extents, next: null };
-};
+}
+
+function bytesOf(extent: Extent): number {
+  return extentBytes + (extent.kind === "inline" ? extent.length : 0);
+}
 
 export const compactExtents: Method<"compactExtents"> = (context, { ino, before, after, epochs }) => {
   const { transaction } = context;
