@@ -8,9 +8,11 @@ import { plainCaller } from "./identity.ts";
 import type { Inode } from "./inode.ts";
 
 /** True: done. */
-export function setattrAhead(core: Core, request: RequestContext, found: Inode, changes: AttributeChanges): boolean {
+export function setattrAhead(core: Core, request: RequestContext, found: Inode, wanted: AttributeChanges): boolean {
   const inode = owned(core, found);
-  if (inode === undefined || Object.keys(changes).length === 0 || !isPlain(inode, changes)) return false;
+  if (inode === undefined) return false;
+  const changes = withoutVainKilling(inode, wanted);
+  if (Object.keys(changes).length === 0 || !isPlain(inode, changes)) return false;
   const caller = plainCaller(request);
   const { attributes } = inode;
   if (refuseChanges(caller, attributes, changes, () => false) !== undefined) return false;
@@ -26,6 +28,17 @@ export function setattrAhead(core: Core, request: RequestContext, found: Inode, 
   return true;
 }
 
+function hasSpecialBits(mode: number): boolean {
+  return (mode & (modeBits.setuid | modeBits.setgid)) !== 0;
+}
+
+/** The kernel wants privileges to be taken by every chown: where there are none, that is nothing. */
+function withoutVainKilling({ attributes }: Owned, changes: AttributeChanges): AttributeChanges {
+  const { killPrivileges, ...rest } = changes;
+  if (killPrivileges === undefined || attributes.hasXattrs || hasSpecialBits(attributes.mode)) return changes;
+  return rest;
+}
+
 function isPlain(inode: Owned, { size, mode, uid, gid, killPrivileges, ctime }: AttributeChanges): boolean {
   const { attributes } = inode;
   if (size !== undefined || killPrivileges !== undefined || ctime !== undefined) return false;
@@ -34,8 +47,7 @@ function isPlain(inode: Owned, { size, mode, uid, gid, killPrivileges, ctime }: 
   // ACLs follow the mode, capabilities end with a change of the owner.
   if (attributes.hasXattrs) return false;
   const chown = uid !== undefined || gid !== undefined;
-  const hasPrivileges = (attributes.mode & (modeBits.setuid | modeBits.setgid)) !== 0;
-  return !chown || isDirectory(attributes.mode) || !hasPrivileges;
+  return !chown || isDirectory(attributes.mode) || !hasSpecialBits(attributes.mode);
 }
 
 function after(

@@ -1,17 +1,22 @@
-/** FALLOCATE, LSEEK and COPY_FILE_RANGE: changes and questions about ranges of a file, at the server. */
+/**
+ * FALLOCATE, LSEEK and COPY_FILE_RANGE: changes and questions about ranges of a file, at the server. A copy that would be
+ * kept inline is made here, as a write: a request that waits for the disk takes much longer.
+ */
 import { FsError } from "../base/errno.ts";
 import { limits } from "../base/limits.ts";
 import { fallocateModes, type Operations } from "../fuse/operations.ts";
 import { staleIfGone, type Core } from "./core.ts";
-import type { Inode } from "./inode.ts";
+import type { ByteRange, Inode } from "./inode.ts";
 import { isReading, isWriting } from "./open-flags.ts";
 import { lostPrivileges } from "./privileges.ts";
+import { transferOperations } from "./transfer.ts";
 
 const { keepSize, punchHole, zeroRange } = fallocateModes;
 const offered = new Set([0, keepSize, punchHole | keepSize, zeroRange, zeroRange | keepSize]);
 
 export function rangeOperations(core: Core): Pick<Operations, "fallocate" | "lseek" | "copyFileRange"> {
   const { nameServer, coherence, inodes, handles, inodeContents } = core;
+  const { write } = transferOperations(core);
 
   return {
     async fallocate(request, ino, handle, offset, length, mode) {
@@ -44,6 +49,12 @@ export function rangeOperations(core: Core): Pick<Operations, "fallocate" | "lse
       if (sameFile && from.offset < to.offset + possible && to.offset < from.offset + possible) {
         throw new FsError("EINVAL", `inode ${String(from.ino)}: copy_file_range onto itself`);
       }
+      if (possible <= limits.inlineBytesMax && coherence.mayBuffer(target.inode)) {
+        const content = await readWhole(source.inode, { offset: from.offset, length: possible }, request.signal);
+        core.accessTimes.read(source.inode);
+        const how = { flags: target.flags, fromPageCache: false, killPrivileges: true };
+        return content.length === 0 ? 0 : await write(request, to.ino, to.handle, to.offset, content, how);
+      }
       // A change flushes its own file; the source, if it is another one, has to be at the server too.
       if (!sameFile) await inodeContents.of(source.inode).flush(request.signal);
       const copied = await changeContent(target.inode, async () => {
@@ -60,6 +71,14 @@ export function rangeOperations(core: Core): Pick<Operations, "fallocate" | "lse
       return copied;
     },
   };
+
+  /** A copy. */
+  async function readWhole(inode: Inode, { offset, length }: ByteRange, signal: AbortSignal): Promise<Buffer> {
+    const { pieces, release } = await inodeContents.of(inode).read(offset, length, signal);
+    const content = Buffer.concat(pieces);
+    release?.();
+    return content;
+  }
 
   async function changeContent<T>(inode: Inode, run: () => Promise<T>): Promise<T> {
     const modeBefore = inode.attributes?.mode;

@@ -126,6 +126,12 @@ test("attributes are changed by asking where privileges, ACLs, sizes or rights h
     {
       "a size": [{ size: 5 }, from(), {}],
       "privileges to be taken": [{ killPrivileges: true }, from(), {}],
+      "an owner, and setuid to be taken": [
+        { uid: 5, killPrivileges: true },
+        from(),
+        { mode: fileType.regular | 0o4755 },
+      ],
+      "an owner, and a capability to be taken": [{ uid: 5, killPrivileges: true }, from(), { hasXattrs: true }],
       "an owner of a setuid file": [{ uid: 5 }, from(), { mode: fileType.regular | 0o4755 }],
       "a group of a setgid file": [{ gid: 5 }, from(), { mode: fileType.regular | 0o2755 }],
       "a mode beside xattrs": [{ mode: fileType.regular | 0o600 }, from(), { hasXattrs: true }],
@@ -145,6 +151,11 @@ test("attributes are changed by asking where privileges, ACLs, sizes or rights h
     const took = await way(where, (o) => o.setattr(request, where.mine, undefined, changes));
     t.is(took, "asked: setattr", what);
   }
+  // As the kernel asks for every chown.
+  const plain = await world();
+  const chown = { uid: 5, gid: 6, killPrivileges: true };
+  t.is(await way(plain, (o) => o.setattr(from(), plain.mine, undefined, chown)), "ahead: setattr");
+  t.is("killPrivileges" in plain.log.last.request, false);
   const times = await world();
   times.server.changed(times.mine, { hasXattrs: true });
   await times.server.leases.recall(times.mine, "none");

@@ -183,18 +183,41 @@ test("fallocate: offered modes reach the server after a flush, others are EOPNOT
 });
 
 test("copy_file_range flushes its source, ends at its end and refuses overlap", async (t) => {
-  const { operations, contents, server } = await fakeMount();
-  const one = await createFile(operations, "one");
-  const two = await createFile(operations, "two");
-  const source = { ino: one.entry.attributes.ino, handle: one.opened.handle };
-  const target = { ino: two.entry.attributes.ino, handle: two.opened.handle };
-  await operations.write(from(), source.ino, source.handle, 0, Buffer.from("0123456789"), writing);
-  const copied = await operations.copyFileRange(from(), { ...source, offset: 4 }, { ...target, offset: 0 }, 100);
-  t.is(copied, 6);
+  const { operations, contents, server, source, target } = await twoFiles(Buffer.alloc(20_000, "x"));
+  const copied = await operations.copyFileRange(from(), { ...source, offset: 4 }, { ...target, offset: 0 }, 100_000);
+  t.is(copied, 19_996);
   t.false(contents.files.get(source.ino)?.isDirty);
-  t.is(server.get(target.ino).size, 6);
-  t.is(await operations.copyFileRange(from(), { ...source, offset: 10 }, { ...target, offset: 0 }, 5), 0);
+  t.is(server.get(target.ino).size, 19_996);
+  t.is(await operations.copyFileRange(from(), { ...source, offset: 20_000 }, { ...target, offset: 0 }, 5), 0);
   const onto = operations.copyFileRange(from(), { ...source, offset: 0 }, { ...source, offset: 3 }, 5);
   await t.throwsAsync(Promise.resolve(onto), { message: /EINVAL/ });
   t.is(await operations.copyFileRange(from(), { ...source, offset: 0 }, { ...source, offset: 5 }, 5), 5);
 });
+
+test("copy_file_range of little is a write, and asks nobody", async (t) => {
+  const { operations, server, contents, source, target } = await twoFiles(Buffer.from("0123456789"));
+  server.takeMethods();
+  t.is(await operations.copyFileRange(from(), { ...source, offset: 4 }, { ...target, offset: 2 }, 100), 6);
+  t.deepEqual(server.takeMethods(), []);
+  t.is(contents.files.get(target.ino)?.bytes.toString(), "\0\u0000456789");
+  t.true(contents.files.get(source.ino)?.isDirty);
+  const readOnly = await operations.open(from(), target.ino, 0, false);
+  const refused = operations.copyFileRange(
+    from(),
+    { ...source, offset: 0 },
+    { ino: target.ino, handle: readOnly.handle, offset: 0 },
+    5,
+  );
+  await t.throwsAsync(Promise.resolve(refused), { message: /EBADF/ });
+});
+
+/** The first has `content`. */
+async function twoFiles(content: Buffer) {
+  const mount = await fakeMount();
+  const one = await createFile(mount.operations, "one");
+  const two = await createFile(mount.operations, "two");
+  const source = { ino: one.entry.attributes.ino, handle: one.opened.handle };
+  const target = { ino: two.entry.attributes.ino, handle: two.opened.handle };
+  await mount.operations.write(from(), source.ino, source.handle, 0, content, writing);
+  return { ...mount, source, target };
+}
