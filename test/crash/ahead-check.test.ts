@@ -152,6 +152,12 @@ test("the change that was on its way may be missing", right, {
   did: history(d, unknown(e)),
   found: [{ ...root, nlink: 3 }, folder("d")],
 });
+for (const action of [d, { type: "unlink", path: "d.absent" }] as const) {
+  test(`what had to be refused, and was on its way, changes nothing: ${action.type}`, right, {
+    did: history(d, unknown(action)),
+    found: [{ ...root, nlink: 3 }, folder("d")],
+  });
+}
 test("a wrong link count is wrong", wrong, { did: history(d, e), found: [root, folder("d"), folder("e")] }, /nlink/);
 test("what was never made is wrong", wrong, { did: history(d), found: two }, /e should not be there/);
 

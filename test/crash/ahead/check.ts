@@ -30,10 +30,11 @@ export interface CheckOptions {
   readonly complete: boolean;
 }
 
-export function check(operations: readonly Operation[], found: Found, options: CheckOptions): Verdict {
+export function check(all: readonly Operation[], found: Found, options: CheckOptions): Verdict {
   if (found.unreadable.length > 0) return broken(`cannot be read: ${found.unreadable.slice(0, 5).join("; ")}`);
-  const impossible = impossibleResult(operations);
+  const impossible = impossibleResult(all);
   if (impossible !== undefined) return broken(impossible);
+  const operations = withoutLastRefusal(all);
   const comparing = new Comparing(operations, found, options);
   const made = operations.filter(isEffective);
   let closest: { index: number; differences: readonly string[] } | undefined;
@@ -74,13 +75,22 @@ function impossibleResult(operations: readonly Operation[]): string | undefined 
     const { action, result } = operation;
     const expected = names.refusal(action);
     const answered = result.type === "refused" ? result.errno : undefined;
-    if (result.type === "unknown" && expected !== undefined) return undefined;
     if (result.type !== "unknown" && answered !== expected) {
       return `answered wrongly: ${describe(operation)}, expected ${expected ?? "success"}`;
     }
-    apply(names, operation);
+    if (result.type !== "unknown") apply(names, operation);
   }
   return undefined;
+}
+
+/** Of the last one no answer may be known: if it had to be refused, nothing has come of it. */
+function withoutLastRefusal(operations: readonly Operation[]): readonly Operation[] {
+  const last = operations.at(-1);
+  if (last?.result.type !== "unknown") return operations;
+  const names = new Namespace();
+  const before = operations.slice(0, -1);
+  for (const operation of before) apply(names, operation);
+  return names.refusal(last.action) === undefined ? operations : before;
 }
 
 class Comparing {
