@@ -2,6 +2,7 @@
  * The content of inodes: opened at the first use, closed when the file has been closed and is clean. Of closed files a
  * bounded number stay, because their extents are worth remembering.
  */
+import type { Attributes } from "../base/attributes.ts";
 import { FsError } from "../base/errno.ts";
 import type { Ino } from "../base/ids.ts";
 import type { Log } from "../base/log.ts";
@@ -65,6 +66,7 @@ export function createInodeContents(parts: InodeContentsParts): InodeContents {
         serverAttributes(attributes, since) {
           // Nothing else has changed the content since: this is its newest state.
           parts.inodes().changed(attributes, coherence.holds(inode.ino, since) ? coherence.moment : since);
+          keepSize(inode, attributes);
           if (inode.content?.isDirty !== false) return;
           inode.writtenBytes = 0;
           inode.privilegesCleared = false;
@@ -147,4 +149,11 @@ export function createInodeContents(parts: InodeContentsParts): InodeContents {
       return idle.size;
     },
   };
+}
+
+/** An answer that a change made here has overtaken is not taken, but nothing newer is known of the size. */
+function keepSize(inode: Inode, { size, blocks }: Attributes): void {
+  const known = inode.attributes;
+  if (known === undefined || (known.size === size && known.blocks === blocks)) return;
+  inode.attributes = { ...known, size, blocks };
 }

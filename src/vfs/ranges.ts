@@ -52,7 +52,7 @@ export function rangeOperations(core: Core): Pick<Operations, "fallocate" | "lse
       if (possible <= limits.inlineBytesMax && coherence.mayBuffer(target.inode)) {
         const content = await readWhole(source.inode, { offset: from.offset, length: possible }, request.signal);
         core.accessTimes.read(source.inode);
-        const how = { flags: target.flags, fromPageCache: false, killPrivileges: true };
+        const how = { flags: target.flags, fromPageCache: false, killPrivileges: false };
         return content.length === 0 ? 0 : await write(request, to.ino, to.handle, to.offset, content, how);
       }
       // A change flushes its own file; the source, if it is another one, has to be at the server too.

@@ -9,7 +9,11 @@ import { createFile, from, name, writing } from "./mount.ts";
 
 const changes: Record<string, (operations: Operations, ino: Ino) => unknown> = {
   chmod: (o, ino) => o.setattr(from(), ino, undefined, { mode: fileType.regular | 0o600 }),
-  rename: (o) => o.rename(from(), rootIno, name("file"), rootIno, name("moved"), 0),
+  chown: (o, ino) => o.setattr(from(), ino, undefined, { uid: 7, gid: 8, killPrivileges: true }),
+  "rename and back": async (o) => {
+    await o.rename(from(), rootIno, name("file"), rootIno, name("moved"), 0);
+    await o.rename(from(), rootIno, name("moved"), rootIno, name("file"), 0);
+  },
   "a second name's end": async (o, ino) => {
     await o.link(from(), ino, rootIno, name("twin"));
     await o.unlink(from(), rootIno, name("twin"));
@@ -35,14 +39,16 @@ for (const [change, act] of Object.entries(changes)) {
         await sleep(systemClock, waits);
         await act(operations, ino);
         for (let i = 0; i < 20; i++) {
-          t.is((await shown()).mtime, written, `${String(waits)} ms, look ${String(i)}`);
+          const { mtime, size } = await shown();
+          t.deepEqual([mtime, size], [written, bytes], `${String(waits)} ms, look ${String(i)}`);
           await sleep(systemClock, 1);
+          // What is changed now starts from what is known by now.
+          await act(operations, ino);
         }
         await flushed;
         await nameServer.ahead.flush();
         t.is((await shown()).mtime, written);
         t.is((await nameServer.ask("getattr", { ino })).attributes.mtime, written);
-        if (change === "rename") await operations.rename(from(), rootIno, name("moved"), rootIno, name("file"), 0);
       }
     });
   }
