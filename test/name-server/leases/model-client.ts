@@ -203,6 +203,8 @@ export class Client {
     const belief = this.belief(ino);
     if (belief.level === "none" || this.open.some(({ recall }) => recall.ino === ino)) return;
     this.flushDirty(ino);
+    // An answer that is made before the flush arrives is older than what was written.
+    this.#changed(ino);
     belief.level = "none";
     belief.kept.clear();
     this.up.push({ kind: "released", ino, number: belief.number });
