@@ -1,7 +1,8 @@
 /**
  * Random interleavings of requests, replies, recalls and restarts between a server of a few lines and the leases of one
- * session. Replies keep their order, recalls overtake them, requests wait for each other at the server. The two may disagree in one direction only: the session never believes more than the server knows of, and
- * what it kept under a lease is what is true.
+ * session. Replies keep their order, recalls overtake them, requests wait for each other at the server. The two may
+ * disagree in one direction only: the session never believes more than the server knows of, and what it kept under a
+ * lease is what is true.
  */
 import test from "ava";
 import { toIno, type Ino } from "../../src/base/ids.ts";

@@ -216,3 +216,20 @@ test("seek finds data and holes, written and unwritten", async (t) => {
     t.is(await file.seek(10 * MiB, 4), 10 * MiB);
   }
 });
+
+test("what is read and written while the kernel keeps it insists on a lease at the server", async (t) => {
+  for (const insists of [false, true]) {
+    const client = startClient({ lease: "none" });
+    client.insists = insists;
+    const file = client.open();
+    await file.write(0, patterned(4 * KiB, 1), at(1));
+    await file.flush();
+    await readAll(file);
+    const said = (wanted: string): unknown[] =>
+      client.cluster.requests
+        .filter(({ method }) => method === wanted)
+        .map(({ request }) => (request as { insist?: boolean }).insist ?? false);
+    t.true(said("writeExtents").length > 0 && said("writeExtents").every((insist) => insist === insists));
+    t.true(said("readExtents").length > 0 && said("readExtents").every((insist) => insist === insists));
+  }
+});

@@ -4,7 +4,7 @@ import { nameFromText } from "../../src/base/name.ts";
 import type { AheadEntry } from "../../src/protocol/ahead.ts";
 import type { NameServerMethods } from "../../src/protocol/name-server.ts";
 import type { ReplyOf } from "../../src/rpc/types.ts";
-import { root, rootIno, type TestClient } from "./support.ts";
+import { root, rootIno, TestClient, TestCluster } from "./support.ts";
 
 export type Applied = ReplyOf<NameServerMethods, "applyAhead">;
 
@@ -66,5 +66,20 @@ export async function goAhead(client: TestClient, count = 1_000): Promise<Ino> {
 export function apply(client: TestClient, sequence: number, ...all: AheadEntry[]): Promise<Applied> {
   return client.call("applyAhead", { sequence, entries: all }, { deadlineMillis: Infinity });
 }
+
+/** A cluster with one client that is ready to go ahead, and the first of its numbers. */
+export async function one(): Promise<{ cluster: TestCluster; client: TestClient; ino: Ino }> {
+  const cluster = await TestCluster.start();
+  const client = await TestClient.open(cluster);
+  return { cluster, client, ino: await goAhead(client) };
+}
+
+export async function names(client: TestClient, ino = rootIno): Promise<string[]> {
+  const { entries: all } = await client.call("readdir", { ino, cookie: 0, bytesMax: 100_000, plus: false });
+  return all.map((entry) => entry.name as string).sort();
+}
+
+/** What a refusal has to look like. */
+export const errno = (code: string): { message: RegExp } => ({ message: new RegExp(`^${code}`) });
 
 export const plus = (ino: Ino, more: number): Ino => (ino + more) as Ino;

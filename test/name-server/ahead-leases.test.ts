@@ -4,23 +4,11 @@ import type { Ino } from "../../src/base/ids.ts";
 import { limits } from "../../src/base/limits.ts";
 import { nameFromText } from "../../src/base/name.ts";
 import { settle } from "../support/simulated-clock.ts";
-import { apply, entries, goAhead, plus } from "./ahead-client.ts";
-import { live, root, rootIno, TestClient, TestCluster } from "./support.ts";
+import { apply, entries, plus, errno, names, one } from "./ahead-client.ts";
+import { live, root, rootIno, TestClient } from "./support.ts";
 
-const errno = (code: string): { message: RegExp } => ({ message: new RegExp(`^${code}`) });
 const name = nameFromText;
 const { create, mkdir, symlink, unlink, rmdir, rename, chmod, truncate, write } = entries;
-
-async function one(): Promise<{ cluster: TestCluster; client: TestClient; ino: Ino }> {
-  const cluster = await TestCluster.start();
-  const client = await TestClient.open(cluster);
-  return { cluster, client, ino: await goAhead(client) };
-}
-
-async function names(client: TestClient, ino = rootIno): Promise<string[]> {
-  const { entries: all } = await client.call("readdir", { ino, cookie: 0, bytesMax: 100_000, plus: false });
-  return all.map((entry) => entry.name as string).sort();
-}
 
 test("new inodes are leased exclusively with the answer, and may be changed by the next batch", async (t) => {
   const { cluster, client, ino } = await one();

@@ -2,23 +2,11 @@
 import test from "ava";
 import type { Ino } from "../../src/base/ids.ts";
 import { limits } from "../../src/base/limits.ts";
-import { apply, entries, goAhead, plus } from "./ahead-client.ts";
+import { apply, entries, goAhead, plus, errno, names, one } from "./ahead-client.ts";
 import { live, rootIno, TestClient, TestCluster } from "./support.ts";
 
-const errno = (code: string): { message: RegExp } => ({ message: new RegExp(`^${code}`) });
 const notReserved = { message: /^EIO: inode number/ };
 const { create, unlink, rename, write } = entries;
-
-async function one(): Promise<{ cluster: TestCluster; client: TestClient; ino: Ino }> {
-  const cluster = await TestCluster.start();
-  const client = await TestClient.open(cluster);
-  return { cluster, client, ino: await goAhead(client) };
-}
-
-async function names(client: TestClient, ino = rootIno): Promise<string[]> {
-  const { entries: all } = await client.call("readdir", { ino, cookie: 0, bytesMax: 100_000, plus: false });
-  return all.map((entry) => entry.name as string).sort();
-}
 
 test("a number that was not reserved, is another's, or was used before makes no inode", async (t) => {
   const { cluster, client, ino } = await one();

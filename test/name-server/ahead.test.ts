@@ -1,26 +1,13 @@
 /** What applyAhead guarantees: order, exactly once, refusals (src/name-server/ahead/README.md). */
 import test from "ava";
-import type { Ino } from "../../src/base/ids.ts";
 import { nameFromText } from "../../src/base/name.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { settle } from "../support/simulated-clock.ts";
-import { answeredAt, apply, entries, goAhead, plus } from "./ahead-client.ts";
+import { answeredAt, apply, entries, goAhead, plus, errno, names, one } from "./ahead-client.ts";
 import { root, rootIno, TestClient, TestCluster } from "./support.ts";
 
-const errno = (code: string): { message: RegExp } => ({ message: new RegExp(`^${code}`) });
 const name = nameFromText;
 const { create, mkdir, symlink, unlink, rename, chmod, write } = entries;
-
-async function one(): Promise<{ cluster: TestCluster; client: TestClient; ino: Ino }> {
-  const cluster = await TestCluster.start();
-  const client = await TestClient.open(cluster);
-  return { cluster, client, ino: await goAhead(client) };
-}
-
-async function names(client: TestClient, ino = rootIno): Promise<string[]> {
-  const { entries: all } = await client.call("readdir", { ino, cookie: 0, bytesMax: 100_000, plus: false });
-  return all.map((entry) => entry.name as string).sort();
-}
 
 test("entries are applied in their order, each at its own time and with its own inode number", async (t) => {
   const { cluster, client, ino } = await one();

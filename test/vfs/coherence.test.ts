@@ -117,10 +117,55 @@ test("pages that get into the kernel without a lease are dropped behind the answ
   server.leases.grants = false;
   await server.leases.recall(ino);
   notifier.sent.length = 0;
-  const read = await operations.read(from(), ino, opened.handle, 0, 4096, false);
+  const read = await operations.read(from(), ino, opened.handle, 0, 4096, true);
   t.deepEqual(notifier.sent, []);
   read.release?.();
   t.deepEqual(notifier.sent, [`data ${String(ino)} 0 4096`]);
+});
+
+test("what goes into the page cache insists on a lease and asks again without one, a program's own read does not", async (t) => {
+  const { operations, contents, server } = await fakeMount({ grants: false });
+  const { entry, opened } = await createFile(operations, "file");
+  const { ino } = entry.attributes;
+  t.true(opened.directIo);
+  await operations.write(from(), ino, opened.handle, 0, Buffer.from("content"), writing);
+  const content = contents.files.get(ino);
+  if (content === undefined) return t.fail();
+  let reads = 0;
+  let given = 0;
+  Object.assign(content, {
+    read: () => {
+      reads++;
+      return Promise.resolve({
+        pieces: [],
+        release: () => {
+          given++;
+        },
+      });
+    },
+  });
+  await operations.read(from(), ino, opened.handle, 0, 10, false);
+  t.deepEqual([reads, given, content.owner.insists], [1, 0, false]);
+  reads = 0;
+  const last = await operations.read(from(), ino, opened.handle, 0, 10, true);
+  t.deepEqual([reads, given, content.owner.insists], [3, 2, true]);
+  last.release?.();
+  t.is(given, 3);
+  // Under a lease once is enough.
+  server.leases.grants = true;
+  await operations.getattr(from(), ino, undefined);
+  reads = 0;
+  await operations.read(from(), ino, opened.handle, 0, 10, true);
+  t.is(reads, 1);
+  // Whoever gives up waiting is not kept.
+  server.leases.grants = false;
+  await server.leases.recall(ino);
+  const interrupted = new AbortController();
+  const waiting = Promise.resolve(
+    operations.read(from({ signal: interrupted.signal }), ino, opened.handle, 0, 10, true),
+  );
+  interrupted.abort(new Error("interrupted"));
+  await t.throwsAsync(waiting, { message: /interrupted/ });
 });
 
 test("pages from the time before a recall are not kept by the next open", async (t) => {
