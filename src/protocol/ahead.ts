@@ -17,6 +17,7 @@ export const aheadEntry = z.discriminatedUnion("method", [
   z.object({ method: z.literal("create"), time, ino, request: namespaceMethods.create.request.omit(without) }),
   z.object({ method: z.literal("mkdir"), time, ino, request: namespaceMethods.mkdir.request.omit(without) }),
   z.object({ method: z.literal("symlink"), time, ino, request: namespaceMethods.symlink.request.omit(without) }),
+  z.object({ method: z.literal("link"), time, request: namespaceMethods.link.request.omit(without) }),
   z.object({ method: z.literal("unlink"), time, request: namespaceMethods.unlink.request.omit(without) }),
   z.object({ method: z.literal("rmdir"), time, request: namespaceMethods.rmdir.request.omit(without) }),
   z.object({ method: z.literal("rename"), time, request: namespaceMethods.rename.request.omit(without) }),

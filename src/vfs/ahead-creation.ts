@@ -1,11 +1,11 @@
-/** CREATE, MKDIR and SYMLINK that run ahead. */
+/** CREATE, MKDIR, SYMLINK and LINK that run ahead. */
 import { fileType, isDirectory, modeBits, type Attributes } from "../base/attributes.ts";
 import type { Ino } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import type { Name } from "../base/name.ts";
 import type { RequestContext } from "../fuse/operations.ts";
 import { inheritGroup, needsGroups } from "../protocol/permission.ts";
-import { namesChanged, ownedDirectory, ownedName, type Owned } from "./ahead.ts";
+import { laterThan, namesChanged, owned, ownedDirectory, ownedName, type Owned } from "./ahead.ts";
 import type { Core } from "./core.ts";
 import { plainCaller } from "./identity.ts";
 import type { Inode } from "./inode.ts";
@@ -42,6 +42,34 @@ export function makeAhead(core: Core, request: RequestContext, parent: Ino, name
     ahead.add({ method, time, ino, request: { caller, parent, name, umask, mode: made.mode } }, name.length);
   }
   return entered(core, directory, name, attributes);
+}
+
+/** The inode, looked up once more under its new name; undefined: it has to be asked for. */
+export function linkAhead(
+  core: Core,
+  request: RequestContext,
+  ino: Ino,
+  newParent: Ino,
+  newName: Name,
+): Inode | undefined {
+  const directory = ownedDirectory(core, request, newParent);
+  if (directory === undefined || ownedName(core, directory, newName) !== null) return undefined;
+  const inode = owned(core, core.inodes.get(ino));
+  if (inode === undefined || inode.directory || inode.attributes.nlink >= limits.linksMax) return undefined;
+  // The room that was reserved for an inode is the name's.
+  if (core.nameServer.inodeNumbers.take() === undefined) return undefined;
+
+  const time = core.nameServer.nowNanos();
+  const { attributes } = inode;
+  const what = { caller: plainCaller(request), ino, newParent, newName };
+  core.nameServer.ahead.add({ method: "link", time, request: what }, newName.length);
+  namesChanged(core, directory, time, 0);
+  const ctime = laterThan(time, attributes.ctime);
+  core.inodes.changedHere(inode, { ...attributes, nlink: attributes.nlink + 1, ctime });
+  core.dentries.set(newParent, newName, ino);
+  core.inodes.lookedUp(inode);
+  seenAt(core, inode, newParent, newName);
+  return inode;
 }
 
 function entered(core: Core, directory: Owned, name: Name, attributes: Attributes): Inode {

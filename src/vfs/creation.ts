@@ -5,7 +5,7 @@ import type { Ino } from "../base/ids.ts";
 import type { Name } from "../base/name.ts";
 import type { Entry, Operations, RequestContext } from "../fuse/operations.ts";
 import type { CallerIdentity } from "../protocol/types.ts";
-import { makeAhead } from "./ahead-creation.ts";
+import { linkAhead, makeAhead } from "./ahead-creation.ts";
 import { changingNames } from "./changing-names.ts";
 import { inodeOf, type Core } from "./core.ts";
 import type { Inode } from "./inode.ts";
@@ -90,6 +90,23 @@ export function creationOperations(core: Core): Pick<Operations, Creating> {
     );
   };
 
+  const link: Operations["link"] = async (request, ino, newParent, newName) => {
+    const { signal } = request;
+    const inode = inodeOf(core, ino);
+    core.intent.changed(inode);
+    try {
+      return entry(
+        newParent,
+        await make(request, newParent, newName, (caller) =>
+          nameServer.change("link", { caller, ino, newParent, newName }, { signal }),
+        ),
+      );
+    } catch (error) {
+      inodes.markStale(inode);
+      throw error;
+    }
+  };
+
   const create: Operations["create"] = async (request, parent, name, { mode, umask }, flags) => {
     const { signal } = request;
     try {
@@ -127,20 +144,9 @@ export function creationOperations(core: Core): Pick<Operations, Creating> {
       if (made === undefined) return create(request, parent, name, creation, flags);
       return opened(made, parent, flags, coherence.moment);
     },
-    async link(request, ino, newParent, newName) {
-      const { signal } = request;
-      const inode = inodeOf(core, ino);
-      try {
-        return entry(
-          newParent,
-          await make(request, newParent, newName, (caller) =>
-            nameServer.change("link", { caller, ino, newParent, newName }, { signal }),
-          ),
-        );
-      } catch (error) {
-        inodes.markStale(inode);
-        throw error;
-      }
+    link(request, ino, newParent, newName) {
+      const linked = linkAhead(core, request, ino, newParent, newName);
+      return linked === undefined ? link(request, ino, newParent, newName) : ranAhead(newParent, linked);
     },
     async tmpfile(request, parent, { mode, umask }, flags) {
       const since = coherence.moment;

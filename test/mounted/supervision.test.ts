@@ -1,5 +1,6 @@
 /** The driver of a mount dies, stands still, loses its supervisor: what programs that use the mount see. */
 import test from "ava";
+import { fileType } from "../../src/base/attributes.ts";
 import { readFileSync } from "node:fs";
 import { O } from "../conformance/libc/constants.ts";
 import { driversOf, startCluster, type Cluster } from "../support/cluster.ts";
@@ -128,10 +129,10 @@ test.serial(
     await withPeers(2, async (a, b) => {
       a.call("symlink", "target", path("link"));
       t.throws(() => a.call("stat", path("in the middle")), { message: /ENOENT/ });
-      // Both are read by the driver, and wait for the name server: a hard link never runs ahead.
+      // Both are read by the driver, and wait for the name server: mknod never runs ahead.
       cluster.kill("name", "SIGSTOP");
       try {
-        a.start("link", path("link"), path("in the middle"));
+        a.start("mknod", path("in the middle"), fileType.fifo | 0o644);
         b.start("readlink", path("link"));
         await eventually("both wait", () => [a, b].every(({ pid }) => isWaiting(pid)), 10);
         await new Promise((resolve) => setTimeout(resolve, 300));

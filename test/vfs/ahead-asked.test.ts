@@ -5,7 +5,7 @@ import type { Ino } from "../../src/base/ids.ts";
 import { limits } from "../../src/base/limits.ts";
 import { acquire, way, type AheadMount, type Change } from "./ahead-mount.ts";
 import { allChanges, create, modes, rename, user, world, type World } from "./ahead-world.ts";
-import { from, name, turns, writing } from "./mount.ts";
+import { from, lookup, name, turns, writing } from "./mount.ts";
 
 test("in a fresh world each of the changes runs ahead", async (t) => {
   for (const kind of Object.keys(allChanges(await world()))) {
@@ -212,11 +212,38 @@ test("while a change of the same directory is unanswered, the next one is asked 
   t.is(await way(where, (o) => o.create(from(), work, name("y"), modes, 1)), "ahead: create");
 });
 
-test("content, links and devices are asked for, behind what ran ahead", async (t) => {
+test("devices are asked for, behind what ran ahead", async (t) => {
   const where = await world();
-  const { operations, work, mine, log } = where;
+  const { operations, work, log } = where;
   await operations.create(from(), work, name("before"), modes, 1);
   t.is(log.size, 1);
-  t.is(await way(where, (o) => o.link(from(), mine, work, name("l"))), "asked: link");
+  t.is(
+    await way(where, (o) => o.mknod(from(), work, name("d"), { mode: fileType.fifo | 0o600, umask: 0 }, 0)),
+    "asked: mknod",
+  );
   t.is(log.size, 0);
+});
+
+test("a link is asked for without the inode's lease, over a name that is there, and without a number at hand", async (t) => {
+  const link =
+    ({ mine, work }: World, as = "l"): Change =>
+    (o) =>
+      o.link(from(), mine, work, name(as));
+  const there = await world();
+  const { attributes } = await lookup(there.operations, "mine", there.work);
+  t.is(await way(there, link(there)), "ahead: link");
+  const linked = await lookup(there.operations, "l", there.work);
+  t.is(linked.attributes.ino, attributes.ino);
+  t.is(linked.attributes.nlink, 2);
+  t.true(linked.attributes.ctime > attributes.ctime);
+  await there.log.flush();
+  t.is(there.server.get(there.mine).nlink, 2);
+  t.is(await way(there, link(there, "file")), "asked: link");
+
+  const lent = await world();
+  await lent.server.leases.recall(lent.mine, "shared");
+  t.is(await way(lent, link(lent)), "asked: link");
+  const numberless = await world();
+  numberless.numbers.next = undefined;
+  t.is(await way(numberless, link(numberless)), "asked: link");
 });

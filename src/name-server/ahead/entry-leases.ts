@@ -32,6 +32,10 @@ export function requireLeases(reader: MetadataReader, entry: AheadEntry, leases:
     case "symlink":
       changes(entry.request.parent);
       break;
+    case "link":
+      changes(entry.request.newParent);
+      changes(entry.request.ino);
+      break;
     case "unlink":
     case "rmdir": {
       const { parent, name } = entry.request;
@@ -65,6 +69,8 @@ export function toldBy(entry: AheadEntry): readonly Ino[] {
     case "unlink":
     case "rmdir":
       return [entry.request.parent];
+    case "link":
+      return [entry.request.newParent];
     case "rename":
       return [entry.request.parent, entry.request.newParent];
     case "setattr":
