@@ -157,7 +157,7 @@ export const limits = {
   /** Names of one directory that are listed ahead of lookups; larger directories are asked name by name. */
   clientListAheadNamesMax: 4_096,
   /** Files that nobody has open and whose extents the client still remembers. */
-  clientIdleContentsMax: 256,
+  clientIdleContentsMax: 8_192,
   /** Xattrs remembered per inode, and the largest value among them. */
   clientXattrsMax: 8,
   clientXattrBytesMax: 1 * KiB,

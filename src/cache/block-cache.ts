@@ -1,6 +1,6 @@
 /**
- * Clean content: parts of blocks that were read, least recently used ones dropped first. Blocks are immutable, so what
- * is here is right for ever.
+ * Clean content: parts of blocks that were read or written here, least recently used ones dropped first. Blocks are
+ * immutable, so what is here is right for ever.
  *
  * Kept per region (1 MiB, aligned, of a block), as fragments: a sequential reader fetches what its extent has of a
  * region in one piece, a random one only the units of 4 KiB that it needs (which costs the network no more). Regions
@@ -57,6 +57,8 @@ const unit = limits.checksumUnitBytes;
 const regionCharge = 256;
 /** Shorter ones are not worth giving back. */
 const lentBytesMin = 32 * 1024;
+/** Blocks up to this size stay when they have been written. */
+const writtenBytesMax = 128 * 1024;
 
 export class BlockCache {
   readonly budget: ByteBudget;
@@ -120,6 +122,18 @@ export class BlockCache {
     if (!this.budget.tryTake(wanted.to - wanted.from)) return false;
     this.#launch(part, wanted, undefined).bytes.catch(() => undefined);
     return true;
+  }
+
+  /**
+   * This client has written the block: a copy of it stays if it is small, of a larger one its last unit if that is not
+   * whole. (The kernel keeps whole pages of what is written, and asks for the last one of nearly every file.)
+   */
+  written(block: BlockId, payload: readonly Uint8Array[]): void {
+    const length = payload.reduce((sum, bytes) => sum + bytes.length, 0);
+    const offset = length <= writtenBytesMax ? 0 : Math.floor(length / unit) * unit;
+    if (offset === length) return;
+    const bytes = offset === 0 ? Buffer.concat(payload, length) : lastOf(payload, length - offset);
+    this.#keep(regionKey({ block, from: offset }), { offset, length: bytes.length, bytes, lent: undefined });
   }
 
   clear(): void {
@@ -238,6 +252,16 @@ function span(part: BlockPart, whole: boolean): { from: number; to: number } {
   return { from: Math.floor(part.from / unit) * unit, to: Math.min(Math.ceil(part.to / unit) * unit, part.last) };
 }
 
-function regionKey({ block, from }: BlockPart): string {
+function lastOf(payload: readonly Uint8Array[], length: number): Buffer {
+  const bytes = Buffer.allocUnsafe(length);
+  for (let at = length, i = payload.length - 1; at > 0; i--) {
+    const piece = payload[i]?.subarray(-at) ?? bytes;
+    at -= piece.length;
+    bytes.set(piece, at);
+  }
+  return bytes;
+}
+
+function regionKey({ block, from }: Pick<BlockPart, "block" | "from">): string {
   return `${String(block.group)}/${String(block.number)}/${String(Math.floor(from / regionBytes))}`;
 }

@@ -92,8 +92,10 @@ export class CommitQueue {
       if (isSettled(flight)) return;
       flight.users++;
       try {
-        const block = await this.#context.writer.write(payloadOf(flight.pieces));
+        const payload = payloadOf(flight.pieces);
+        const block = await this.#context.writer.write(payload);
         flight.block = block;
+        this.#context.blocks.written(block.block, payload);
         if (!isSettled(flight)) flight.state = "ready";
       } catch (error) {
         this.#fail(flight, asError(error));

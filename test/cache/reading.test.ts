@@ -233,3 +233,23 @@ test("what is read and written while the kernel keeps it insists on a lease at t
     t.true(said("readExtents").length > 0 && said("readExtents").every((insist) => insist === insists));
   }
 });
+
+test("who has written a small block reads it without asking for it; of a large one its last unit, if that is not whole", async (t) => {
+  const { cluster, open } = startClient();
+  const read = async (bytes: number, step: number, from: number): Promise<number> => {
+    const file = open(ino);
+    const content = patterned(bytes, 7);
+    for (let start = 0; start < bytes; start += step)
+      await file.write(start, content.subarray(start, start + step), at(1));
+    await file.flush();
+    cluster.reads.length = 0;
+    t.true(joined(await file.read(from, bytes - from)).equals(content.subarray(from)));
+    return cluster.reads.length;
+  };
+  t.is(await read(20_000, 20_000, 0), 0);
+  t.is(await read(20_000, 3_000, 0), 0);
+  t.is(await read(128 * KiB, 128 * KiB, 0), 0);
+  t.is(await read(128 * KiB + 1, 1_000, 128 * KiB), 0);
+  t.is(await read(300_001, 999, 299_008), 0);
+  t.is(await read(300_001, 300_001, 299_007), 1);
+});
