@@ -77,7 +77,6 @@ export function createLeaseService(parts: {
     switch (news.kind) {
       case "flushed":
       case "acknowledged":
-      case "released":
       case "lowered":
         act(table[news.kind](session.id, news.ino, news.number, now()));
         break;

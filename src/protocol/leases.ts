@@ -52,7 +52,6 @@ export type HeldLease = z.infer<typeof heldLease>;
  * What a client tells about its leases, in order.
  * flushed: all it had changed under the recalled lease is at the server, and it changes nothing more by itself.
  * acknowledged: it has done what the recall of this number asked for.
- * released: it has dropped what it kept under the grant of this number and any before it.
  * lowered: all it had changed under the exclusive grant of this number and any before it is at the server, and it changes
  *   nothing more by itself; it keeps what a shared lease lets it keep.
  * blocked: it cannot finish its recalls before its own changing requests are answered.
@@ -60,7 +59,6 @@ export type HeldLease = z.infer<typeof heldLease>;
 export const leaseNews = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("flushed"), ino, number: count }),
   z.object({ kind: z.literal("acknowledged"), ino, number: count }),
-  z.object({ kind: z.literal("released"), ino, number: count }),
   z.object({ kind: z.literal("lowered"), ino, number: count }),
   z.object({ kind: z.literal("forgotten"), ino }),
   z.object({ kind: z.literal("blocked") }),

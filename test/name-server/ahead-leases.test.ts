@@ -29,7 +29,7 @@ test("new inodes are leased exclusively with the answer, and may be changed by t
   );
   const second = await apply(client, 2, create(plus(ino, 3), "b", ino), write(plus(ino, 1), "more"));
   t.is(second.attributes.length, 2);
-  client.tell({ kind: "released", ino: plus(ino, 1), number: reply.leases[1]?.number ?? 0 });
+  client.tell({ kind: "lowered", ino: plus(ino, 1), number: reply.leases[1]?.number ?? 0 });
   await t.throwsAsync(apply(client, 3, write(plus(ino, 1), "less")), errno("EIO"));
   await cluster.stop();
 });
@@ -175,8 +175,8 @@ test("a listing to change offers exclusive leases of what nobody else has, and r
   const { cluster, client, ino } = await one();
   const other = await TestClient.open(cluster);
   const third = await TestClient.open(cluster);
-  const made = await apply(client, 1, create(ino, "a"), create(plus(ino, 1), "b"), create(plus(ino, 2), "c"));
-  for (const { ino: file, number } of made.leases) client.tell({ kind: "released", ino: file, number });
+  await apply(client, 1, create(ino, "a"), create(plus(ino, 1), "b"), create(plus(ino, 2), "c"));
+  await client.call("closeSession", {});
   await other.call("getattr", { ino: plus(ino, 1) });
   await other.call("acquire", { ino: plus(ino, 2), level: "exclusive" });
   const request = { ino: rootIno, cookie: 0, bytesMax: 10_000, plus: true };

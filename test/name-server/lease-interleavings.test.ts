@@ -54,7 +54,10 @@ function step(cluster: TestCluster, random: Random, model: ModelClient): void {
       model.flush(ino);
     },
     (ino) => {
-      model.release(ino);
+      model.lower(ino);
+    },
+    (ino) => {
+      model.forget(ino);
     },
   ];
   const onNames: readonly (() => void)[] = [
@@ -76,7 +79,7 @@ function step(cluster: TestCluster, random: Random, model: ModelClient): void {
       client.tell({ kind: "blocked" });
     },
     () => {
-      model.release(rootIno);
+      model.lower(rootIno);
     },
   ];
   const kind = random.below(10);

@@ -180,7 +180,8 @@ export class ModelClient {
   #believe({ attributes, leases }: Reply, before: number): void {
     for (const grant of leases ?? []) {
       const belief = this.belief(grant.ino);
-      if (belief.recalledAt > before) continue;
+      // Replies overtake each other.
+      if (belief.recalledAt > before || grant.number < belief.number) continue;
       [belief.level, belief.number] = [grant.level, grant.number];
     }
     if (attributes === undefined || attributes === null) return;
@@ -244,12 +245,21 @@ export class ModelClient {
     }
   }
 
-  release(ino: Ino): void {
+  /** Gives up to have it alone, by itself; what it keeps of it stays. */
+  lower(ino: Ino): void {
     const belief = this.belief(ino);
-    if (belief.level !== "shared" || this.#open.some(({ recall }) => recall.ino === ino)) return;
-    const { number } = belief;
-    this.#drop({ ino, number, to: "none", drop: [{ kind: "everything" }] });
-    this.client.tell({ kind: "released", ino, number });
+    if (belief.level !== "exclusive" || belief.isDirty || this.#flushing.has(ino)) return;
+    if (this.#open.some(({ recall }) => recall.ino === ino)) return;
+    belief.level = "shared";
+    this.client.tell({ kind: "lowered", ino, number: belief.number });
+  }
+
+  /** Its kernel needs the inode no more: what it knew of it is gone, its lease stays until it is recalled. */
+  forget(ino: Ino): void {
+    const belief = this.belief(ino);
+    if (belief.level === "none" || belief.isDirty || this.#flushing.has(ino)) return;
+    belief.shown = undefined;
+    this.client.tell({ kind: "forgotten", ino });
   }
 
   /** Everything that it keeps is what the name server has. */

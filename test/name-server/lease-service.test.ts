@@ -191,14 +191,17 @@ test("a file is had alone on demand, which takes it from everybody else", async 
 test("opening for writing brings the file alone when nobody else has it, and asks nobody for it", async (t) => {
   const { cluster, first, second } = await two();
   const ino = await first.create("a");
-  const open = (client: TestClient, write: boolean) => client.call("open", { caller: root, ino, read: true, write });
+  const open = () => second.call("open", { caller: root, ino, read: true, write: true });
   await second.lookup("a");
-  t.deepEqual(levels((await open(second, true)).leases), [`${String(ino)} shared`]);
-  const { number = 0 } = (await open(first, false)).leases?.[0] ?? {};
-  first.tell({ kind: "released", ino, number });
-  await settle();
-  const count = first.recalls.length;
-  t.deepEqual(levels((await open(second, true)).leases), [`${String(ino)} exclusive`]);
+  let count = first.recalls.length;
+  t.deepEqual(levels((await open()).leases), [`${String(ino)} shared`]);
+  t.is(first.recalls.length, count);
+  // Somebody else takes it from both, and goes.
+  const third = await TestClient.open(cluster);
+  await third.call("acquire", { ino, level: "exclusive" });
+  await third.call("closeSession", {});
+  count = first.recalls.length;
+  t.deepEqual(levels((await open()).leases), [`${String(ino)} exclusive`]);
   t.is(first.recalls.length, count);
   await cluster.stop();
 });
@@ -334,11 +337,11 @@ test("news that is about nothing harms nobody", async (t) => {
   const { cluster, first, second } = await two();
   const ino = await first.create("a");
   first.tell({ kind: "blocked" }, { kind: "forgotten", ino: 999 as Ino });
-  for (const kind of ["flushed", "acknowledged", "released"] as const) first.tell({ kind, ino: 999 as Ino, number: 7 });
-  second.tell({ kind: "released", ino, number: Number.MAX_SAFE_INTEGER });
+  for (const kind of ["flushed", "acknowledged", "lowered"] as const) first.tell({ kind, ino: 999 as Ino, number: 7 });
+  second.tell({ kind: "lowered", ino, number: Number.MAX_SAFE_INTEGER });
   const stranger = new TestClient(cluster);
   await stranger.connect();
-  stranger.tell({ kind: "released", ino, number: Number.MAX_SAFE_INTEGER });
+  stranger.tell({ kind: "lowered", ino, number: Number.MAX_SAFE_INTEGER });
   await settle();
   t.true([first, second, stranger].every(({ peer }) => peer.isOpen));
   await second.call("getattr", { ino });

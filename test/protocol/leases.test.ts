@@ -18,8 +18,8 @@ test("a recall names a bounded number of parts", (t) => {
   t.false(leaseRecall.safeParse({ ino: 3, number: 1, to: "exclusive", drop: [] }).success);
 });
 
-test("an answer to a recall names its inode and number", (t) => {
-  for (const kind of ["flushed", "acknowledged", "released"]) {
+test("what is told of a lease or a recall names the inode and the number", (t) => {
+  for (const kind of ["flushed", "acknowledged", "lowered"]) {
     t.true(leaseNews.safeParse({ kind, ino: 3, number: 1 }).success, kind);
     t.false(leaseNews.safeParse({ kind, ino: 3 }).success, kind);
   }

@@ -190,17 +190,6 @@ export function createLeaseTable<Task>(given?: Partial<LeaseBounds>, lastNumber 
       return done(step);
     },
 
-    released(session, ino, number, now) {
-      const step = new Step(state, now);
-      const holder = findHolder(state, session, ino);
-      if (holder === undefined || holder.number > number) return done(step);
-      endRecall(state, holder);
-      hold(state, holder, "none");
-      tidyHolder(state, holder);
-      step.touch(holder.inode);
-      return done(step);
-    },
-
     lowered(session, ino, number, now) {
       const step = new Step(state, now);
       const holder = findHolder(state, session, ino);

@@ -103,8 +103,6 @@ export interface LeaseTable<Task> {
    * those that come before it has finished.
    */
   blocked(session: SessionId, now: number): Effects<Task>;
-  /** A session has dropped what it cached under the grant of this number, and any before it. */
-  released(session: SessionId, ino: Ino, number: number, now: number): Effects<Task>;
   /** A session has only a shared lease from now on, unless it was granted another one after the one of this number. */
   lowered(session: SessionId, ino: Ino, number: number, now: number): Effects<Task>;
   /** The kernel forgot these inodes: they are the first to be trimmed. */

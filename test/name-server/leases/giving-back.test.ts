@@ -1,16 +1,6 @@
-/** How leases and requests go: returned, closed, acknowledged, cancelled, with their session, over a restart. */
+/** How leases and requests go: acknowledged, cancelled, with their session, over a restart. */
 import test from "ava";
 import { a, b, changing, createScene, one, reading, two } from "./scene.ts";
-
-test("a lease that is returned after it was granted anew stays", (t) => {
-  const scene = createScene();
-  const [old] = scene.take(a, reading(one));
-  scene.take(a, reading(one));
-  scene.act(scene.table.released(a, one, old?.number ?? 0, scene.now));
-  t.is(scene.table.holders(one)[0]?.level, "shared");
-  scene.act(scene.table.released(a, one, (old?.number ?? 0) + 1, scene.now));
-  t.deepEqual(scene.table.holders(one), []);
-});
 
 test("an acknowledgement of an earlier recall counts for nothing", (t) => {
   const scene = createScene();

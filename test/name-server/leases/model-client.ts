@@ -53,7 +53,7 @@ export interface Reply {
 export type Upward =
   | { readonly kind: "request"; readonly job: Job }
   | { readonly kind: "flush"; readonly ino: Ino; readonly values: ReadonlyMap<Part, number> }
-  | { readonly kind: "flushed" | "acknowledged" | "released" | "lowered"; readonly ino: Ino; readonly number: number }
+  | { readonly kind: "flushed" | "acknowledged" | "lowered"; readonly ino: Ino; readonly number: number }
   | { readonly kind: "blocked" };
 
 interface Belief {
@@ -197,17 +197,6 @@ export class Client {
 
   #locks(job: Job): boolean {
     return this.stubborn || job.wants.every(({ changes }) => changes === undefined);
-  }
-
-  release(ino: Ino): void {
-    const belief = this.belief(ino);
-    if (belief.level === "none" || this.open.some(({ recall }) => recall.ino === ino)) return;
-    this.flushDirty(ino);
-    // An answer that is made before the flush arrives is older than what was written.
-    this.#changed(ino);
-    belief.level = "none";
-    belief.kept.clear();
-    this.up.push({ kind: "released", ino, number: belief.number });
   }
 
   lower(ino: Ino): void {

@@ -77,8 +77,7 @@ test("a change of a part recalls that part, and gives the inode alone only to wh
   t.deepEqual(scene.events(), ["a: 11 to shared attributes"]);
   scene.acknowledge(a, one);
   t.deepEqual(levels(scene.complete(first)), ["11 shared"]);
-  const held = scene.table.grantOf(a, one);
-  scene.act(scene.table.released(a, one, held?.number ?? 0, scene.now));
+  scene.act(scene.table.sessionEnded(a, scene.now));
   t.deepEqual(levels(scene.take(b, changing(one, "exclusive"))), ["11 exclusive"]);
 });
 
@@ -267,9 +266,9 @@ test("what the flush of a recall writes needs no turn, unless others would go on
   t.true(scene.table.mayFlush(a, one));
   t.false(scene.table.mayFlush(b, two));
   t.false(scene.table.mayFlush(b, one));
-  scene.ask(c, "change", changing(two));
+  scene.ask(c, "change", changing(two, "exclusive", [everything]));
   t.false(scene.table.mayFlush(b, two));
-  scene.act(scene.table.released(a, two, Number.MAX_SAFE_INTEGER, scene.now));
+  scene.acknowledge(a, two);
   t.true(scene.table.mayFlush(b, two));
 });
 

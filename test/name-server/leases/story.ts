@@ -46,7 +46,6 @@ const action = fc.oneof(
     weight: 5,
     arbitrary: fc.record({ kind: fc.constant("write" as const), client, ino, part: fc.nat(parts.length - 1) }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("release" as const), client, ino }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("lower" as const), client, ino }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("forget" as const), client, ino }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("blocked" as const), client }) },
@@ -114,10 +113,6 @@ const performers: Performers = {
   lower(world, action) {
     const ino = inoAt(world, action);
     able(world, action, (one) => one.beliefs.get(ino)?.level === "exclusive")?.lower(ino);
-  },
-  release(world, action) {
-    const ino = inoAt(world, action);
-    able(world, action, (one) => one.beliefs.get(ino)?.level === "shared")?.release(ino);
   },
   forget(world, action) {
     world.table.forgotten(clientAt(world, action).id, [inoAt(world, action)]);
