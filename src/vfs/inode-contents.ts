@@ -2,16 +2,12 @@
  * The content of inodes: opened at the first use, closed when the file has been closed and is clean. Of closed files a
  * bounded number stay, because their extents are worth remembering.
  */
-import type { Attributes } from "../base/attributes.ts";
 import { FsError } from "../base/errno.ts";
 import type { Ino } from "../base/ids.ts";
-import type { Log } from "../base/log.ts";
 import type { Contents, FileContent } from "../cache/types.ts";
 import type { Background } from "./background.ts";
-import type { Coherence } from "./coherence.ts";
-import type { InodeTable } from "./inode-table.ts";
-import { hasBufferedReader, type Inode } from "./inode.ts";
-import type { ReadAlong } from "./read-along.ts";
+import { InodeOwner, type InodeOwnerParts } from "./inode-owner.ts";
+import type { Inode } from "./inode.ts";
 
 export interface InodeContents {
   /** At hand after an open; ESTALE if nothing is known of the inode. */
@@ -23,64 +19,20 @@ export interface InodeContents {
   readonly idleCount: number;
 }
 
-export interface InodeContentsParts {
+export interface InodeContentsParts extends InodeOwnerParts {
   readonly contents: Contents;
-  readonly inodes: () => InodeTable;
-  readonly readAlong: () => ReadAlong;
-  readonly coherence: Coherence;
   readonly background: Background;
-  readonly log: Log;
   readonly idleMax: number;
 }
 
 export function createInodeContents(parts: InodeContentsParts): InodeContents {
-  const { contents, coherence, background, log, idleMax } = parts;
+  const { contents, background, log, idleMax } = parts;
   const idle = new Map<Ino, Inode>();
   const retiring = new Set<Inode>();
 
   const open = (inode: Inode): FileContent => {
     if (inode.attributes === undefined) throw new FsError("ESTALE", `inode ${String(inode.ino)} has no attributes`);
-    return (inode.content = contents.open(
-      {
-        ino: inode.ino,
-        get mayCache() {
-          return coherence.trusts(inode);
-        },
-        holds: (since) => coherence.holds(inode.ino, since),
-        get mayBuffer() {
-          return coherence.mayBuffer(inode);
-        },
-        get runsAhead() {
-          return coherence.mayBuffer(inode);
-        },
-        get insists() {
-          return hasBufferedReader(inode);
-        },
-        get moment() {
-          return coherence.moment;
-        },
-        companions: () => parts.readAlong().companions(inode),
-        companionsRead: (files, since) => {
-          parts.readAlong().told(files, since);
-        },
-        serverAttributes(attributes, since) {
-          // Nothing else has changed the content since: this is its newest state.
-          parts.inodes().changed(attributes, coherence.holds(inode.ino, since) ? coherence.moment : since);
-          keepSize(inode, attributes);
-          if (inode.content?.isDirty !== false) return;
-          inode.writtenBytes = 0;
-          inode.privilegesCleared = false;
-        },
-        lost(error) {
-          inode.lostData = true;
-          log.error(
-            { ino: inode.ino, error: String(error) },
-            "written data was lost: close or fsync of the file says so",
-          );
-        },
-      },
-      inode.attributes,
-    ));
+    return (inode.content = contents.open(new InodeOwner(parts, inode), inode.attributes));
   };
 
   const close = (inode: Inode): void => {
@@ -149,11 +101,4 @@ export function createInodeContents(parts: InodeContentsParts): InodeContents {
       return idle.size;
     },
   };
-}
-
-/** An answer that a change made here has overtaken is not taken, but nothing newer is known of the size. */
-function keepSize(inode: Inode, { size, blocks }: Attributes): void {
-  const known = inode.attributes;
-  if (known === undefined || (known.size === size && known.blocks === blocks)) return;
-  inode.attributes = { ...known, size, blocks };
 }
