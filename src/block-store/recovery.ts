@@ -72,17 +72,12 @@ function checkAgainstFiles(index: BlockIndex, sizes: ReadonlyMap<number, number>
   }
 }
 
-async function complete(parts: Parts, index: BlockIndex, sizes: Map<number, number>): Promise<Recovered> {
+async function complete(parts: Parts, index: BlockIndex, sizes: ReadonlyMap<number, number>): Promise<Recovered> {
   const known = index.position;
   const newest = Math.max(0, ...sizes.keys());
-  if (sizes.get(newest) === fileHeaderBytes && !index.segments.has(newest)) {
-    // Begun, perhaps not durably, and never used.
-    await parts.files.remove(newest);
-    sizes.delete(newest);
-  }
   for (const [segment, size] of sizes) {
-    if (segment <= known.segment && !index.segments.has(segment)) {
-      // Its removal was committed, its unlink was not reached.
+    if (!index.segments.has(segment) && (segment <= known.segment || size <= fileHeaderBytes)) {
+      // Its removal was committed and its unlink not reached; or it was begun, perhaps not whole, and never used.
       await parts.files.remove(segment);
       continue;
     }

@@ -137,6 +137,8 @@ async function finish(world: World, store: BlockStore): Promise<End> {
 
 /** A full disk cut a record off, a crash brought it back, and the index was lost: it was taken for whole. */
 const cutOffAndForgotten = 1_087_401_133;
+/** The disk was full in the middle of a new segment's header: it was taken for one with a header. */
+const halfAHeader = 1_070_934_314;
 
 for (const [title, lose] of [
   ["what was answered survives whatever ends the process", () => false],
@@ -144,7 +146,7 @@ for (const [title, lose] of [
 ] as const) {
   test(title, async (t) => {
     const first = randomSeed(t);
-    for (const seed of [cutOffAndForgotten, ...Array.from({ length: 12 }, (_, i) => first + i)]) {
+    for (const seed of [cutOffAndForgotten, halfAHeader, ...Array.from({ length: 12 }, (_, i) => first + i)]) {
       const world = new World(seed);
       const story: string[] = [];
       for (let round = 0; round < 6; round++) {
