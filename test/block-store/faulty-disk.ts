@@ -81,7 +81,7 @@ function applyTo(content: Content, { kind, position, bytes }: Unsynced): void {
 }
 
 export class FaultyDisk implements Disk {
-  readonly root = "/nowhere";
+  readonly root = "/proc/nowhere";
   readonly folders = new Set<string>([""]);
   files = new Map<string, Inode>();
   durableFiles = new Map<string, Inode>();

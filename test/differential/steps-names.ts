@@ -74,7 +74,7 @@ export const nameSteps: readonly Kind[] = [
       "s1",
       ".",
       "..",
-      "/nowhere/at all",
+      "/proc/nowhere/at all",
       "x".repeat(4095),
     ]);
     return {

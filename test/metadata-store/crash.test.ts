@@ -15,7 +15,7 @@ const rounds = 6;
 
 for (const seeds of [range(0, 20), range(20, 40), range(40, 60)]) {
   test(`memory: every acknowledged batch survives crashes, seeds ${String(seeds[0])} and on`, async (t) => {
-    for (const seed of seeds) await survive(t, seed, openMemoryStore, "/nowhere");
+    for (const seed of seeds) await survive(t, seed, openMemoryStore, "/proc/nowhere");
   });
 }
 

@@ -46,7 +46,7 @@ export class FaultyDisk implements Disk {
   #isDead = false;
 
   /** @param root a real folder, for what is not injected (LMDB) */
-  constructor(random: Random, root = "/nowhere") {
+  constructor(random: Random, root = "/proc/nowhere") {
     this.#random = random;
     this.root = root;
     this.#folders.set("", emptyFolder());
