@@ -74,6 +74,9 @@ export class Journal {
   get isDurable(): boolean {
     return this.#written.index === this.#lastIndex && this.#failure === undefined;
   }
+  get hasFailed(): boolean {
+    return this.#failure !== undefined;
+  }
   get failed(): Promise<never> {
     return this.#failed.promise;
   }

@@ -68,6 +68,9 @@ export class Store implements MetadataStore {
   get isDurable(): boolean {
     return this.#journal.isDurable;
   }
+  get hasFailed(): boolean {
+    return this.#failure !== undefined || this.#journal.hasFailed;
+  }
   get statistics(): MetadataStore["statistics"] {
     return { overlayBytes: this.#overlayBytes, journalBytes: this.#journal.bytes, records: this.#journal.records };
   }

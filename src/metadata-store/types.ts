@@ -32,6 +32,8 @@ export interface MetadataStore extends MetadataReader {
   room(): Promise<void> | undefined;
   /** Rejects (never resolves) when journal or LMDB failed: the process must end, see DESIGN section 9. */
   readonly failed: Promise<never>;
+  /** Whether it has failed: set before anything rejects because of that. */
+  readonly hasFailed: boolean;
   /** The epoch that goes into records: of this name server's incarnation. */
   readonly epoch: number;
   readonly statistics: { readonly overlayBytes: number; readonly journalBytes: number; readonly records: number };

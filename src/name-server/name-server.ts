@@ -30,6 +30,7 @@ import { createOrphanQuestions } from "./orphan-questions.ts";
 import { createReclaim } from "./reclaim.ts";
 import { createReplies } from "./replies.ts";
 import { createServiceHandlers } from "./service-handlers.ts";
+import { silentAfterFailure } from "./silence.ts";
 import { createSessions } from "./sessions.ts";
 import { describeStatus } from "./status.ts";
 import type { NameServer, NameServerParts, RemotePeer, Session } from "./types.ts";
@@ -122,11 +123,14 @@ export function createNameServer({ store, clock, random, log, options, space }: 
     ...{ store, clock, log, execution, sessions, leases, orphans, replies, nodes, maps, allocation, capacity },
     ...{ reclaim, status, cluster: knownCluster },
   });
-  const handlers = createHandlers({
-    ...{ store, log, sessions, execution, replies, orphans, leases, makeContext, service },
-    ...{ capacity, allocator, logs },
-    locks: createLockHandlers({ sessions, locks }),
-  });
+  const handlers = silentAfterFailure(
+    createHandlers({
+      ...{ store, log, sessions, execution, replies, orphans, leases, makeContext, service },
+      ...{ capacity, allocator, logs },
+      locks: createLockHandlers({ sessions, locks }),
+    }),
+    store,
+  );
 
   function knownCluster(): ClusterId {
     if (cluster === undefined) throw new FsError("EAGAIN", "the name server has not started yet");

@@ -105,6 +105,26 @@ test("what was acknowledged is there after a loss of power, and what was not may
   await cluster.stop();
 });
 
+test("a server whose journal failed answers nobody, and the next one does what was asked, once", async (t) => {
+  const cluster = await TestCluster.start();
+  const client = await TestClient.open(cluster);
+  await client.create("before");
+  cluster.disk.fail("write", "EIO");
+  const request = { caller: root, parent: rootIno, name: nameFromText("a"), mode: 0o100644, umask: 0o022 };
+  const created = pending(client.change("create", request));
+  const read = pending(client.lookup("a"));
+  await settle(50);
+  t.true(cluster.store.hasFailed);
+  const late = pending(client.call("getattr", { ino: rootIno }));
+  await settle(50);
+  t.deepEqual([created.done, read.done, late.done], [false, false, false]);
+  await cluster.crash();
+  await client.resume();
+  t.truthy((await client.again("create", request, { slot: 0, sequence: 2 })).attributes.ino);
+  t.truthy(await client.lookup("a"));
+  await cluster.stop();
+});
+
 test("while everything is durable a read answers in the same turn", async (t) => {
   const cluster = await TestCluster.start();
   const client = await TestClient.open(cluster);
