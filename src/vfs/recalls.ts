@@ -19,6 +19,8 @@ import type { ForgottenName } from "./kernel-caches.ts";
 export interface Recalls {
   /** In the frame handler. */
   recalled(recalls: readonly LeaseRecall[]): void;
+  /** What is given back and was changed under its lease: not all of that is at the name server yet. */
+  readonly flushing: Iterable<Ino>;
 }
 
 /** What is to be done behind a recall. */
@@ -134,6 +136,9 @@ export function createRecalls(core: Core): Recalls {
   };
 
   return {
+    get flushing() {
+      return flushes.keys();
+    },
     recalled(all) {
       for (const recall of all) background.run("give a lease back", answer(lower(recall)));
     },

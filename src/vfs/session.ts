@@ -92,7 +92,12 @@ export function createSessionEvents({
         if (here !== undefined) loseSession(here);
       },
     },
-    heldLeases: () => leases.held(),
+    heldLeases() {
+      // What is being flushed for a recall is this client's alone until it is flushed: nobody may read around it.
+      const held = new Map(leases.held().map((lease) => [lease.ino, lease.level]));
+      for (const ino of answer()?.flushing ?? []) held.set(ino, "exclusive");
+      return Array.from(held, ([ino, level]) => ({ ino, level }));
+    },
     onLeasesReclaimed(grants) {
       const lost = leases.reclaimed(grants);
       const here = core();

@@ -181,3 +181,21 @@ test("statfs shows what the cluster has, in blocks of 4 KiB", async (t) => {
   const { operations } = await fakeMount();
   t.like(await operations.statfs(from(), rootIno), { blocks: 2000, blocksFree: 1000, blockBytes: 4096, filesFree: 90 });
 });
+
+test("after a restart of the server what is still being flushed for a recall is held alone, as it was", async (t) => {
+  const { operations, vfs, server, contents } = await fakeMount();
+  const { entry, opened } = await createFile(operations, "file");
+  const { ino } = entry.attributes;
+  await operations.write(from(), ino, opened.handle, 0, Buffer.from("x"), writing);
+  let flush = (): void => undefined;
+  contents.recallGate = new Promise((resolve) => {
+    flush = resolve;
+  });
+  const given = server.leases.recall(ino, "none");
+  await turns();
+  const levelOf = (): string | undefined => vfs.events.heldLeases().find((one) => one.ino === ino)?.level;
+  t.is(levelOf(), "exclusive");
+  flush();
+  await given;
+  t.is(levelOf(), undefined);
+});
