@@ -2,8 +2,9 @@
  * Puts the name server as one session sees it together (`NameServer` of types.ts): link, session, calls, locks.
  *
  * What happens on a new connection, in this order: the session is opened or resumed; if it is a new one, everything of
- * the old one fails; a heartbeat; locks are taken again; what ran ahead is sent; leases are reclaimed; `onSession` is
- * told; then the waiting calls are sent.
+ * the old one fails and `onSession` is told in the same step, so that nothing runs ahead in the new one by leases of the
+ * old; a heartbeat; locks are taken again; what ran ahead is sent; leases are reclaimed; `onSession` is told of a
+ * resumption; then the waiting calls are sent.
  */
 import type { Clock } from "../base/clock.ts";
 import { FsError } from "../base/errno.ts";
@@ -65,8 +66,8 @@ class NameServerClient implements NameServer {
   #newsPeer: ServerPeer | undefined;
   /** News of before that, while a connection is entered: the server asks for leases again as soon as the session is resumed. */
   #untold: LeaseNews[] | undefined;
-  /** The era of which `onSession` has been told. */
-  #toldEra = 0;
+  /** What is done about the session being a new one. */
+  #told: Promise<void> | undefined;
 
   constructor(options: ConnectNameServerOptions) {
     const { addresses, clock, random, log, clientName, events, connect } = options;
@@ -188,7 +189,9 @@ class NameServerClient implements NameServer {
     // At once: if this connection breaks now, the next one resumes the new session.
     if (!opening.resumed) this.#beginSession();
     await this.#session.heartbeat(peer);
-    const isKnown = this.#toldEra === this.#link.era;
+    // Set when a connection broke before that was done: this one goes on with it.
+    const told = this.#told;
+    const isKnown = told === undefined;
     if (isKnown) {
       const lost = await this.#locks.reclaim(peer);
       if (lost.length > 0) this.#events.onLocksLost?.(lost);
@@ -197,9 +200,9 @@ class NameServerClient implements NameServer {
     this.#ahead.connected(peer);
     this.#tellFrom(peer, opening);
     if (opening.resumed && !opening.leasesKept) await this.#reclaimLeases(peer, isKnown);
-    this.#toldEra = this.#link.era;
-    const told = this.#tell({ resumed: isKnown });
-    if (!isKnown) await told;
+    if (isKnown) void this.#tell({ resumed: true });
+    await told;
+    this.#told = undefined;
   }
 
   #tellFrom(peer: ServerPeer, { resumed, leasesKept }: { resumed: boolean; leasesKept: boolean }): void {
@@ -234,6 +237,7 @@ class NameServerClient implements NameServer {
     this.#inodeNumbers.clear();
     this.#locks.clear();
     this.#link.beginEra();
+    this.#told = this.#tell({ resumed: false });
   }
 
   async #tell(state: { resumed: boolean }): Promise<void> {

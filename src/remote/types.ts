@@ -63,7 +63,8 @@ export interface NameServerEvents {
   readonly handlers: Omit<Handlers<ClientMethods, NameServerMethods>, "mapChanged">;
   /**
    * At the first opening, and after each resumption or new session, before any waiting call is sent. For a new session
-   * that includes what its promise waits for (which must not be a call of this name server). A rejection is logged.
+   * that includes what its promise waits for (which must not be a call of this name server); it is told before anything
+   * can be sent under the new session. A rejection is logged.
    */
   onSession(state: { resumed: boolean }): void | Promise<void>;
   readonly ahead: AheadEvents;

@@ -58,6 +58,18 @@ test("a new session is told of even if its first connection broke before that", 
   await client.close();
 });
 
+test("a new session is told of in the step in which it begins: nothing of the old one can run ahead in it", async (t) => {
+  const { client, server, clock, told } = await connected();
+  const old = client.session;
+  server.intercept = (call) => (call.method === "heartbeat" ? silence : undefined);
+  server.expireSessions();
+  await clock.advance(100);
+  t.not(client.session, old);
+  t.deepEqual(told.slice(1), [{ resumed: false }]);
+  server.intercept = () => undefined;
+  await client.close();
+});
+
 test("nothing is sent in a new session before onSession is done, and a resumption may flush through itself", async (t) => {
   const clock = new SimulatedClock();
   const server = new FakeNameServer(clock);
