@@ -84,6 +84,7 @@ export class CachedFile implements FileContent {
     this.#reader = new FileReader(context, { ino: owner.ino, dirty: this.buffer.dirty, size: () => this.size });
     this.#writer = new FileWriter(context, {
       ...{ owner, gate: this.#gate, buffer: this.buffer, size: () => this.size },
+      isSizeKnown: () => this.#server.isSizeKnown,
       written: () => {
         host.written();
       },
@@ -124,7 +125,7 @@ export class CachedFile implements FileContent {
   }
 
   read(offset: number, length: number, signal?: AbortSignal): ReadPieces | Promise<ReadPieces> {
-    if (!this.#owner.mayCache) return this.#readUncached(offset, length, signal);
+    if (!this.#owner.mayCache || !this.#server.isSizeKnown) return this.#readUncached(offset, length, signal);
     return this.#reader.read(this.#believedLayout(), offset, Math.min(offset + length, this.size), signal);
   }
 
@@ -179,6 +180,7 @@ export class CachedFile implements FileContent {
   }
 
   async seek(offset: number, whence: 3 | 4): Promise<number> {
+    if (!this.#server.isSizeKnown) await this.buffer.written();
     const { blockBytesMax } = this.#context.limits;
     const options = { dirty: this.buffer.dirty, size: () => this.size, stretchBytes: blockBytesMax };
     if (this.#owner.mayCache) return seekContent(offset, whence, { ...options, extents: this.#believedLayout() });
@@ -194,8 +196,11 @@ export class CachedFile implements FileContent {
   }
 
   serverSize(size: number): void {
-    // The reply of a commit on its way is newer than what was learned elsewhere before it.
-    if (!this.buffer.queue.isEmpty && !this.#gate.isClosed) return;
+    if (!this.buffer.queue.isEmpty && !this.#gate.isClosed) {
+      // The reply of the commit on its way may be newer than this or not; neither of the two sizes may be built on then.
+      if (size !== this.#server.size && size !== this.size) this.#server.doubtSize();
+      return;
+    }
     if (size !== this.#server.size) this.layout.forget();
     else if (!this.#gate.isClosed) return;
     this.#server.changed(size);
@@ -252,7 +257,7 @@ export class CachedFile implements FileContent {
 
   #committed(extents: readonly Extent[], reply: WriteReply, since: number): void {
     this.layout.committed(extents);
-    this.#server.committed(extents, reply);
+    this.#server.committed(extents, reply, since);
     this.#host.committed(this, extents);
     this.#owner.serverAttributes(reply.attributes, since);
   }

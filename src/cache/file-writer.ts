@@ -16,6 +16,8 @@ export interface WrittenFile {
   readonly gate: Gate;
   readonly buffer: WriteBuffer;
   readonly size: () => number;
+  /** Not while what was told of the size may be newer than what is known here. */
+  readonly isSizeKnown: () => boolean;
   /** Something was put: memory may be scarce now. */
   readonly written: () => void;
 }
@@ -47,7 +49,9 @@ export class FileWriter {
   append(content: Buffer, terms: WriteOptions): number | Promise<number> {
     const offset = this.#file.size();
     if (content.length === 0) return offset;
-    if (!this.#canTakeNow(content.length)) return this.#writeLater(undefined, content, terms);
+    if (!this.#file.isSizeKnown() || !this.#canTakeNow(content.length)) {
+      return this.#writeLater(undefined, content, terms);
+    }
     this.#put(offset, content, terms);
     return offset;
   }
@@ -69,13 +73,15 @@ export class FileWriter {
 
   /** Resolves with the offset; at the end of the file if `where` is undefined. */
   async #writeLater(where: (() => number) | undefined, content: Buffer, terms: WriteOptions): Promise<number> {
+    // Where the end is says the server, unless it is known here.
+    const mayPut = (): boolean => this.#mayPut && (where !== undefined || this.#file.isSizeKnown());
     for (;;) {
       await this.#file.gate.opened();
-      if (where === undefined && !this.#mayPut) await this.#file.buffer.written();
+      if (where === undefined && !mayPut()) await this.#file.buffer.written();
       const grant = await this.#context.memory.waitFor(content.length);
       try {
         if (this.#file.gate.isClosed) continue;
-        if (!this.#mayPut && where === undefined) {
+        if (!mayPut() && where === undefined) {
           // Where the end is, what was written before decides.
           if (!this.#file.buffer.isWritten) continue;
           const appended = this.#append(content, terms);
@@ -83,7 +89,7 @@ export class FileWriter {
           return await appended;
         }
         const offset = where?.() ?? this.#file.size();
-        if (this.#mayPut && this.#hasSpaceFor(content.length)) this.#put(offset, content, terms);
+        if (mayPut() && this.#hasSpaceFor(content.length)) this.#put(offset, content, terms);
         else {
           const written = this.#file.buffer.writeThrough(offset, content, terms);
           grant.release();

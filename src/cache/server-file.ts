@@ -24,6 +24,8 @@ export class ServerFile {
   readonly #asking = new Set<Asking>();
   /** Rises with each commit and change, so that older replies are recognised. */
   #version = 0;
+  /** Since this moment another size is told than any that is known here, and which of them is newer is not known. */
+  #doubtfulSince: number | undefined;
 
   /** @param isSettled whether no commit and no change of the file is on its way */
   constructor(context: ContentContext, owner: ContentOwner, file: { size: number; isSettled: () => boolean }) {
@@ -42,6 +44,15 @@ export class ServerFile {
     return this.#version;
   }
 
+  get isSizeKnown(): boolean {
+    return this.#doubtfulSince === undefined;
+  }
+
+  /** Somebody told another size while a commit was on its way: it may be newer than what that commit's reply says. */
+  doubtSize(): void {
+    this.#doubtfulSince = this.#owner.moment;
+  }
+
   /** One page of the extents in [offset, offset + length), and the size that came with it. */
   async ask(offset: number, length: number, companions: readonly Ino[] = []): Promise<ExtentPage & { size: number }> {
     const version = this.#version;
@@ -53,6 +64,7 @@ export class ServerFile {
     if (others !== undefined) this.#owner.companionsRead(others, since);
     if (version === this.#version && this.#isSettled()) {
       this.size = attributes.size;
+      this.#doubtfulSince = undefined;
       this.#owner.serverAttributes(attributes, since);
     }
     const asked = offset + length;
@@ -70,10 +82,11 @@ export class ServerFile {
     }
   }
 
-  /** Own extents were committed (inline content borrowed). */
-  committed(extents: readonly Extent[], { attributes }: WriteReply): void {
+  /** Own extents were committed (inline content borrowed), as was asked for at `since`. */
+  committed(extents: readonly Extent[], { attributes }: WriteReply, since: number): void {
     this.#version++;
     this.size = attributes.size;
+    if (this.#doubtfulSince !== undefined && since > this.#doubtfulSince) this.#doubtfulSince = undefined;
     for (const asking of this.#asking) asking.committed(extents);
   }
 
@@ -81,5 +94,6 @@ export class ServerFile {
   changed(size: number): void {
     this.#version++;
     this.size = size;
+    this.#doubtfulSince = undefined;
   }
 }

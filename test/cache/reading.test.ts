@@ -178,6 +178,28 @@ test("a lease that is given back is flushed and forgotten; what a new one finds 
   t.is(cluster.content(ino).subarray(2_000).toString(), "end");
 });
 
+test("a size that is told while a commit is on its way is neither ignored nor overwritten", async (t) => {
+  const cluster = new FakeCluster();
+  const one = startClient({ cluster, lease: "none" });
+  const file = one.open();
+  let release = (): void => undefined;
+  let calls = 0;
+  // The commit is done, its answer is not here.
+  const answered = new Promise<void>((resolve) => (release = resolve));
+  cluster.delay = () => (++calls === 2 ? answered : Promise.resolve());
+  const written = file.write(0, patterned(1_000, 1), at(1));
+  while (cluster.file().size === 0) await Promise.resolve();
+  await startClient({ cluster, lease: "none" }).open().append(patterned(500, 2), at(2));
+  one.gain("exclusive");
+  t.is((await readAll(file, 0, 10_000)).length, 1_500);
+  const appended = file.append(Buffer.from("end"), at(3));
+  release();
+  await written;
+  t.is(await appended, 1_500);
+  await file.flush();
+  t.true(cluster.content().subarray(1_000, 1_500).equals(patterned(500, 2)));
+});
+
 test("what a reader fetches while the lease is given back is not remembered", async (t) => {
   const cluster = new FakeCluster();
   const writer = startClient({ cluster, lease: "none" }).open();
