@@ -50,8 +50,11 @@ export interface Leases {
   /** When nothing is believed any more unless `trust` is called. */
   readonly trustedUntil: number;
   held(): HeldLease[];
-  /** After a restart of the server, of all that was held: what is not among the grants is lost, and returned. */
-  reclaimed(grants: readonly LeaseGrant[]): Ino[];
+  /**
+   * After a restart of the server, of what was asked for again: what is not among the grants is lost, and returned.
+   * What was made while that was on its way is held by nobody else.
+   */
+  reclaimed(asked: readonly HeldLease[], grants: readonly LeaseGrant[]): Ino[];
   /** The session was lost. */
   clear(): void;
   readonly size: number;
@@ -145,11 +148,13 @@ export function createLeases(clock: Clock): Leases {
       return trustedUntil;
     },
     held: () => Array.from(leases, ([ino, { level }]) => ({ ino, level })),
-    reclaimed(grants) {
+    reclaimed(asked, grants) {
       recalls.noteAll(++moment);
       const numbers = new Map(grants.map((grant) => [grant.ino, grant]));
       const lost: Ino[] = [];
-      for (const [ino, lease] of leases) {
+      for (const { ino } of asked) {
+        const lease = leases.get(ino);
+        if (lease === undefined) continue;
         const grant = numbers.get(ino);
         if (grant === undefined) {
           leases.delete(ino);

@@ -225,7 +225,7 @@ class NameServerClient implements NameServer {
       });
       grants.push(...reply.leases);
     }
-    if (isKnown) this.#events.onLeasesReclaimed(grants);
+    if (isKnown) this.#events.onLeasesReclaimed(held, grants);
   }
 
   #beginSession(): void {

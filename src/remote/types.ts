@@ -72,8 +72,8 @@ export interface NameServerEvents {
   onTrusted(until: number): void;
   /** The server was restarted: what this session had, to be reclaimed. */
   heldLeases(): readonly HeldLease[];
-  /** It has these again, and lost the others. Runs before `onSession`. */
-  onLeasesReclaimed(grants: readonly LeaseGrant[]): void;
+  /** Of what it asked for it has these again, and lost the others. Runs before `onSession`. */
+  onLeasesReclaimed(asked: readonly HeldLease[], grants: readonly LeaseGrant[]): void;
   /** After a resumption these locks could not be taken again: somebody else has them. Runs before `onSession`. */
   onLocksLost?(locks: readonly { ino: Ino; lock: Lock }[]): void;
 }

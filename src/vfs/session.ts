@@ -98,8 +98,8 @@ export function createSessionEvents({
       for (const ino of answer()?.flushing ?? []) held.set(ino, "exclusive");
       return Array.from(held, ([ino, level]) => ({ ino, level }));
     },
-    onLeasesReclaimed(grants) {
-      const lost = leases.reclaimed(grants);
+    onLeasesReclaimed(asked, grants) {
+      const lost = leases.reclaimed(asked, grants);
       const here = core();
       if (lost.length === 0 || here === undefined) return;
       log.error({ leases: lost.length }, "leases were lost with the name server's restart");

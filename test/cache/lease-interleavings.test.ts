@@ -181,7 +181,8 @@ class World {
       known.level = "none";
       known.recall = undefined;
     }
-    for (const { ino, level } of this.leases.held()) {
+    const held = this.leases.held();
+    for (const { ino, level } of held) {
       const known = this.of(ino);
       if (this.random.below(4) === 0) known.version++;
       else {
@@ -192,7 +193,7 @@ class World {
     // Recalls that were sent behind the answer, and are handled before it.
     for (const ino of inos) if (this.random.below(4) === 0) this.recall(ino);
     for (let left = this.random.below(4); left > 0; left--) this.receiveRecall();
-    this.leases.reclaimed(grants);
+    this.leases.reclaimed(held, grants);
   }
 
   check(): void {

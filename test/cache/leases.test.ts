@@ -144,7 +144,7 @@ test("after a restart of the server what it gave to others is lost, and older an
     { ino: one, level: "exclusive" },
     { ino: two, level: "shared" },
   ]);
-  t.deepEqual(leases.reclaimed([exclusive(one, 1)]), [two]);
+  t.deepEqual(leases.reclaimed(leases.held(), [exclusive(one, 1)]), [two]);
   t.is(leases.level(one), "exclusive");
   t.true(leases.holds(one, asked));
   leases.granted([shared(two, 2)], asked);
@@ -153,13 +153,22 @@ test("after a restart of the server what it gave to others is lost, and older an
   t.is(leases.level(two), "shared");
 });
 
+test("what is made while leases are reclaimed is not lost", (t) => {
+  const leases = leasesOf();
+  leases.granted([exclusive(one, 10)], leases.moment);
+  const held = leases.held();
+  leases.made(two);
+  t.deepEqual(leases.reclaimed(held, [exclusive(one, 1)]), []);
+  t.is(leases.level(two), "exclusive");
+});
+
 test("a recall that overtook the answer to a reclaim is not undone by it", (t) => {
   for (const to of ["none", "shared"] as const) {
     const leases = leasesOf();
     leases.granted([exclusive(one, 10)], leases.moment);
-    leases.held();
+    const held = leases.held();
     leases.recalled(recallOf(one, 2, { to, drop: [] }));
-    leases.reclaimed([exclusive(one, 1)]);
+    leases.reclaimed(held, [exclusive(one, 1)]);
     t.is(leases.level(one), to);
   }
 });

@@ -99,7 +99,7 @@ test("after a restart of the server, what was reclaimed is still believed", asyn
       [entry.attributes.ino, "exclusive"],
     ],
   );
-  vfs.events.onLeasesReclaimed(held.map((one, number) => ({ ...one, number })));
+  vfs.events.onLeasesReclaimed(held, held.map((one, number) => ({ ...one, number })));
   await vfs.events.onSession({ resumed: true });
   await turns();
   server.takeMethods();
@@ -118,8 +118,12 @@ test("a lease lost with a restart of the server takes unsent data with it: close
   }
   const content = contents.files.get(ino);
   if (content !== undefined) content.error = new FsError("EIO", "lost");
-  const kept = vfs.events.heldLeases().filter((one) => one.ino !== ino);
-  vfs.events.onLeasesReclaimed(kept.map((one, number) => ({ ...one, number })));
+  const held = vfs.events.heldLeases();
+  const kept = held.filter((one) => one.ino !== ino);
+  vfs.events.onLeasesReclaimed(
+    held,
+    kept.map((one, number) => ({ ...one, number })),
+  );
   await vfs.events.onSession({ resumed: true });
   await turns();
   t.true(notifier.sent.includes(`data ${String(ino)} 0 0`));
