@@ -99,7 +99,10 @@ test("after a restart of the server, what was reclaimed is still believed", asyn
       [entry.attributes.ino, "exclusive"],
     ],
   );
-  vfs.events.onLeasesReclaimed(held, held.map((one, number) => ({ ...one, number })));
+  vfs.events.onLeasesReclaimed(
+    held,
+    held.map((one, number) => ({ ...one, number })),
+  );
   await vfs.events.onSession({ resumed: true });
   await turns();
   server.takeMethods();
