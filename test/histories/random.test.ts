@@ -29,6 +29,11 @@ test("what a right simulation did is accepted", (t) => {
   t.pass();
 });
 
+/** Once accepted: a create without a result may have made the inode that a later one, of another name, is said to make. */
+const examples: Record<string, [{ seed: number; processes: number; operations: number; oneLostOf: number }][]> = {
+  lookup: [[{ seed: 778_863_409, processes: 5, operations: 6, oneLostOf: 60 }]],
+};
+
 for (const kind of ["read", "readLog", "lookup"] as const) {
   test(`a ${kind} of what is not true any more, or not yet, is refused`, (t) => {
     let spoiled = 0;
@@ -41,7 +46,7 @@ for (const kind of ["read", "readLog", "lookup"] as const) {
         const [report] = checkHistory(history).filter(({ type }) => type === "refused");
         if (report?.report.includes("<-- cannot be") !== true) throw new Error("accepted");
       }),
-      { numRuns: 150 },
+      { numRuns: 150, examples: examples[kind] ?? [] },
     );
     t.true(spoiled > 30, `only ${String(spoiled)} of 150 histories were spoiled`);
   });

@@ -44,6 +44,12 @@ const spoilers: Record<"read" | "readLog" | "lookup", Spoiler> = {
     const creates = of("create", history).filter(({ result }) => result?.type === "inode");
     const here = creates.filter(({ action }) => action.name === name);
     const isTarget = of("rename", history).some(({ action }) => action.to === name);
+    // Which inode a create made whose result is not known: for the checker of one name it may be any.
+    const isUnknown = of("create", history).some(
+      ({ action, result, invoked }) =>
+        result === undefined && invoked < read.returned && (isTarget || action.name === name),
+    );
+    if (isUnknown) return [];
     const gone = here.filter((old) =>
       here.some((newer) => old.returned < newer.invoked && newer.returned < read.invoked),
     );
