@@ -94,7 +94,12 @@ async function underLoad(
     }),
   );
   const settled = Promise.allSettled(writers);
-  await millis(1_500);
+  // A busy machine needs longer for that.
+  await c.sh(`${env} timeout 90 sh -c 'until [ "$(cat $NOTES/done.* | wc -l)" -ge 12 ]; do sleep 0.2; done'`, {
+    cwd: "/",
+    seconds: 100,
+  });
+  await millis(500);
   await faults();
   await c.sh(`${env} touch $NOTES/stop`, { cwd: "/" });
   for (const result of await settled) if (result.status === "rejected") throw result.reason as Error;
