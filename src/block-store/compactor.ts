@@ -62,9 +62,7 @@ export class Compactor {
   /** Something died, or space became short. */
   kick(): void {
     if (this.#isClosed || this.#running !== undefined || this.#next() === undefined) return;
-    this.#running = this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    this.#running = this.#run();
   }
 
   /** Frees space now. False: there is none to be had. */
@@ -119,6 +117,8 @@ export class Compactor {
       if (errnoOf(error) !== "ENOSPC") this.#options.onFailed(error);
       else this.#options.log.warn({ err: error }, "no room to compact a segment");
     } finally {
+      // In one step: who asks from here on begins another run, and does not wait for this one.
+      this.#running = undefined;
       this.#tell(false);
     }
   }

@@ -1,5 +1,6 @@
 import test from "ava";
 import { blockChecksums } from "../../src/base/checksum.ts";
+import { sleep, systemClock } from "../../src/base/clock.ts";
 import { limits } from "../../src/base/limits.ts";
 import { memoryBackend } from "../../src/block-store/memory-backend.ts";
 import { FaultyDisk } from "./faulty-disk.ts";
@@ -151,6 +152,21 @@ for (const kind of ["real disk and LMDB", "simulated disk and memory"] as const)
     await store.close();
   });
 }
+
+test("puts that find too little space given back are refused, and do not wait for ever", async (t) => {
+  const disk = await temporaryDisk(t);
+  const store = await openStore(disk, { capacityBytes: 64 * MiB, backend: memoryBackend() });
+  let count = 0;
+  for (; store.space().freeBytes > 5 * MiB; count++) await put(store, count, 4 * MiB);
+  for (let round = 0; round < 10; round++) {
+    const removed = store.remove([id(round)]);
+    const results = Promise.allSettled([1, 2, 3, 4, 5, 6].map((i) => put(store, 100 + 10 * round + i, 4 * MiB)));
+    const ended = await Promise.race([results, sleep(systemClock, 20_000).then(() => undefined)]);
+    t.true(ended?.some(({ status }) => status === "rejected"), `round ${String(round)}`);
+    await removed;
+  }
+  await store.close();
+});
 
 test("a store never takes more than its capacity, whatever is copied and removed", async (t) => {
   const disk = new FaultyDisk();
