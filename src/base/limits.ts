@@ -109,6 +109,9 @@ export const limits = {
   /** Block numbers that one client keeps at hand. */
   blockNumbersMax: 1_024,
 
+  /** Blocks that are named in one order or request about blocks. */
+  blocksPerOrderMax: 256,
+
   /** A deleted block stays readable for so long, for readers with an older layout. */
   reclaimGraceMillis: 5_000,
 

@@ -96,7 +96,8 @@ export class CommitQueue {
         const block = await this.#context.writer.write(payload);
         flight.block = block;
         this.#context.blocks.written(block.block, payload);
-        if (!isSettled(flight)) flight.state = "ready";
+        if (isSettled(flight)) this.#context.writer.discard(block.block);
+        else flight.state = "ready";
       } catch (error) {
         this.#fail(flight, asError(error));
       } finally {
@@ -109,6 +110,7 @@ export class CommitQueue {
   #fail(flight: Flight, error: Error): void {
     if (isSettled(flight)) return;
     flight.state = "settled";
+    if (flight.block !== undefined) this.#context.writer.discard(flight.block.block);
     this.#items = this.#items.filter((item) => item !== flight);
     this.#events.failed(flight, error);
     this.#finish(flight, error);
@@ -243,6 +245,7 @@ export class CommitQueue {
       this.#fail(flight, new FsError("EIO", context, { cause: error }));
       return;
     }
+    if (flight.block !== undefined) this.#context.writer.discard(flight.block.block);
     if (flight.kind === "inline") return;
     flight.state = "queued";
     flight.block = undefined;

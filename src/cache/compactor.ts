@@ -4,6 +4,7 @@
  */
 import type { Clock, Timer } from "../base/clock.ts";
 import { errnoOf } from "../base/errno.ts";
+import type { BlockId } from "../base/ids.ts";
 import { extentEnd } from "../protocol/extents.ts";
 import type { Extent } from "../protocol/types.ts";
 import type { ContentContext } from "./content-context.ts";
@@ -109,6 +110,7 @@ export class Compactor {
 
   async #compact({ file, stretch }: Candidate): Promise<void> {
     const key = keyOf(file, stretch);
+    let written: BlockId | undefined;
     try {
       const before = await this.#extentsOf(file, stretch);
       const runs = contiguousRuns(before);
@@ -122,6 +124,7 @@ export class Compactor {
       const pieces: Uint8Array[] = [];
       for (const extent of before) pieces.push(...(await this.#contentOf(extent)));
       const { block, epoch } = await this.#context.writer.write(pieces, this.#closing.signal);
+      written = block;
       let blockOffset = 0;
       const after = runs.map(({ offset, length }): Extent => {
         const extent = { kind: "block" as const, offset, length, block, blockOffset };
@@ -133,12 +136,15 @@ export class Compactor {
         const { nameServer } = this.#context;
         const epochs = [{ group: block.group, epoch }];
         await nameServer.change("compactExtents", { ino: file.ino, before, after, epochs });
+        written = undefined;
         file.layout.committed(after);
       });
     } catch (error) {
       const { log } = this.#context;
       const fields = { ino: file.ino, stretch, errno: errnoOf(error), error };
       if (!this.#closing.signal.aborted) log.debug(fields, "a stretch was not compacted");
+    } finally {
+      if (written !== undefined) this.#context.writer.discard(written);
     }
   }
 

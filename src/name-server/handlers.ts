@@ -65,6 +65,7 @@ export function createHandlers(
     compactExtents: changing("compactExtents"),
     fallocate: changing("fallocate"),
     copyFileRange: changing("copyFileRange"),
+    discardBlocks: changing("discardBlocks"),
   };
 }
 

@@ -6,6 +6,7 @@ import { nothing } from "./method-table.ts";
 import { leased } from "./namespace-methods.ts";
 import {
   attributes,
+  blockId,
   blockRange,
   caller,
   clusterMap,
@@ -115,5 +116,13 @@ export const contentMethods = {
   allocateBlocks: {
     request: z.object({ op: operation, count: z.number().int().min(1).max(1_024), avoid: z.array(nodeId).max(64) }),
     reply: z.object({ ranges: z.array(blockRange), map: clusterMap }),
+  },
+  /**
+   * Blocks that this session has (perhaps) written and will never name: they are deleted. Those that it has named, and
+   * that are not of its ranges, are left.
+   */
+  discardBlocks: {
+    request: z.object({ op: operation, blocks: z.array(blockId).max(limits.blocksPerOrderMax) }),
+    reply: nothing,
   },
 } as const;

@@ -8,7 +8,7 @@
 import { assert } from "../base/assert.ts";
 import { sleep, type Clock } from "../base/clock.ts";
 import { FsError } from "../base/errno.ts";
-import { blockName, type NodeId } from "../base/ids.ts";
+import { blockName, type BlockId, type NodeId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import type { ClusterMap, ClusterNode, PlacementGroup } from "../protocol/types.ts";
@@ -17,6 +17,7 @@ import { giveUp } from "./give-up.ts";
 import type { NodePool } from "./node-pool.ts";
 import type { NodeReports } from "./node-reports.ts";
 import { scatteredChecksums } from "./scattered-checksums.ts";
+import { UnusedBlocks } from "./unused-blocks.ts";
 import type { BlockWriter, NameServer, WrittenBlock } from "./types.ts";
 import { failureOf } from "./write-failure.ts";
 
@@ -60,6 +61,7 @@ export function createBlockWriter(options: BlockWriterOptions): BlockWriter {
 class Writer implements BlockWriter {
   readonly #options: BlockWriterOptions;
   readonly #numbers: BlockNumbers;
+  readonly #unused: UnusedBlocks;
   /** Until when (monotonic) a node counts as full. */
   readonly #fullUntil = new Map<NodeId, number>();
   #nodesOf: ClusterMap | undefined;
@@ -68,6 +70,11 @@ class Writer implements BlockWriter {
   constructor(options: BlockWriterOptions) {
     this.#options = options;
     this.#numbers = new BlockNumbers(options);
+    this.#unused = new UnusedBlocks(options);
+  }
+
+  discard(block: BlockId): void {
+    this.#unused.add(block);
   }
 
   async write(pieces: readonly Uint8Array[], signal?: AbortSignal): Promise<WrittenBlock> {
@@ -90,6 +97,8 @@ class Writer implements BlockWriter {
         await this.#send(numbered, writing);
         return { block: numbered.block, epoch: numbered.group.epoch };
       } catch (error) {
+        // Some of the nodes may have it.
+        this.discard(numbered.block);
         if (signal?.aborted === true) throw error;
         this.#failed(numbered, writing, error as Error);
       }

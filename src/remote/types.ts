@@ -102,6 +102,8 @@ export interface BlockWriter {
    * waiting for reclaim), EIO (no healthy group for `limits.blockWriteMillis`).
    */
   write(pieces: readonly Uint8Array[], signal?: AbortSignal): Promise<WrittenBlock>;
+  /** The block that was written will not be named: it is deleted some time. */
+  discard(block: BlockId): void;
 }
 
 /** What is lent travels as rpc delivered it. */

@@ -54,6 +54,7 @@ test("a compaction that somebody crossed is given up, and nothing is changed by 
   });
   await clock.advance(2_000);
   t.true(crossed);
+  t.is(cluster.discarded.length, 1);
   t.true(cluster.content().equals(expected));
   t.true((await readAll(file)).equals(expected));
 });

@@ -111,7 +111,12 @@ export class FakeCluster {
     close: () => Promise.resolve(),
   };
 
+  /** Blocks that were written in vain. */
+  readonly discarded: BlockId[] = [];
   readonly writer: BlockWriter = {
+    discard: (block) => {
+      this.discarded.push(block);
+    },
     write: async (pieces) => {
       this.writesInFlightMost = Math.max(this.writesInFlightMost, ++this.writesInFlight);
       const before = Buffer.concat(pieces);

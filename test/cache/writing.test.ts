@@ -219,4 +219,7 @@ test("blocks under an old epoch are written again elsewhere", async (t) => {
   await file.flush();
   t.is(cluster.blocks.size, 2);
   t.true(cluster.content().equals(patterned(2 * MiB, 1)));
+  const [extent] = cluster.file().extents;
+  t.is(cluster.discarded.length, 1);
+  t.true(extent?.kind === "block" && extent.block.number !== cluster.discarded[0]?.number);
 });

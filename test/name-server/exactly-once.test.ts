@@ -56,6 +56,7 @@ function requests(inos: { file: Ino; other: Ino; orphan: Ino }): Record<string, 
     fallocate: { caller: root, ino: file, offset: 0, length: 10, mode: 0 },
     copyFileRange: { caller: root, from: other, fromOffset: 0, to: file, toOffset: 100, length: 7 },
     allocateBlocks: { count: 3, avoid: [] },
+    discardBlocks: { blocks: [] },
     reserveInodes: { count: 3 },
   };
 }

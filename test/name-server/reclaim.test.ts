@@ -114,6 +114,27 @@ test("an entry that waits for a node does not hold up later ones", async (t) => 
   await cluster.stop();
 });
 
+test("blocks that a session discards are deleted; those that it has named, and other sessions' numbers, stay", async (t) => {
+  const { cluster, client, nodes } = await three();
+  const other = await TestClient.open(cluster);
+  const { ranges } = await client.change("allocateBlocks", { count: 8, avoid: [] });
+  const [named, unused] = blocksOf(ranges) as [BlockId, BlockId];
+  await write(client, await client.create("file"), [named]);
+  await other.change("discardBlocks", { blocks: [named, unused] });
+  t.is(cluster.server.status().reclaim.queuedBlocks, 0);
+  await client.change("discardBlocks", { blocks: [named, unused] });
+  t.is(cluster.server.status().reclaim.queuedBlocks, 1);
+  await client.change("discardBlocks", { blocks: [named, unused] });
+  t.is(cluster.server.status().reclaim.queuedBlocks, 1, "told twice");
+  await t.throwsAsync(write(client, await client.create("late"), [unused]), errno("EINVAL"));
+  await live(cluster, limits.reclaimGraceMillis + 5_000, { clients: [client, other], nodes });
+  t.deepEqual(
+    nodes.flatMap(({ deleted }) => deleted),
+    [nameOf(unused), nameOf(unused)],
+  );
+  await cluster.stop();
+});
+
 test("an order that failed is given again", async (t) => {
   const { cluster, client, nodes } = await three();
   const { ranges } = await client.change("allocateBlocks", { count: 10, avoid: [] });

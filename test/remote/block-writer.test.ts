@@ -1,7 +1,7 @@
 import test from "ava";
 import fc from "fast-check";
 import { FsError } from "../../src/base/errno.ts";
-import { blockName, type NodeId, type SessionId } from "../../src/base/ids.ts";
+import { blockName, type BlockId, type NodeId, type SessionId } from "../../src/base/ids.ts";
 import { limits } from "../../src/base/limits.ts";
 import { BlockNumbers } from "../../src/remote/block-numbers.ts";
 import { silentLog } from "../../src/base/log.ts";
@@ -51,6 +51,30 @@ test("when the first node dies mid-write the block is written elsewhere under an
   }
   t.deepEqual(cluster.reports, [{ node: dying.id, problem: "unreachable" }]);
   t.is(dying.calls.length, 1);
+});
+
+test("numbers whose write failed, and blocks that are not to be named, are told together; none of an earlier session", async (t) => {
+  const cluster = new FakeCluster(3);
+  const dying = cluster.nodes[0] as FakeNode;
+  const failed: string[] = [];
+  dying.intercept = ({ request }) => {
+    failed.push(blockName((request as { block: BlockId }).block));
+    dying.kill();
+    return silence;
+  };
+  const { block } = await cluster.writer.write([content(5_000)]);
+  for (let i = 0; i < 6; i++) await cluster.writer.write([content(5_000, i)]);
+  cluster.writer.discard(block);
+  await cluster.clock.advance(2_000);
+  t.is(failed.length, 1);
+  t.deepEqual(
+    cluster.discarded.map((names) => names.sort()),
+    [[...failed, blockName(block)].sort()],
+  );
+  cluster.writer.discard(block);
+  cluster.session = "5e55105e55105e56" as SessionId;
+  await cluster.clock.advance(2_000);
+  t.is(cluster.discarded.length, 1);
 });
 
 test("when a node further down the chain is dead, it is the one that is reported and avoided", async (t) => {

@@ -5,6 +5,7 @@
 import type { NameServerMethods } from "../../protocol/name-server.ts";
 import { copyFileRange } from "./copy-file-range.ts";
 import { create, mkdir, mknod, symlink, tmpfile } from "./create.ts";
+import { discardBlocks } from "./discard-blocks.ts";
 import { fallocate } from "./fallocate.ts";
 import { link } from "./link.ts";
 import { getattr, lookup, open, readdir, readlink, statfs } from "./lookup.ts";
@@ -44,6 +45,7 @@ export const namespaceMethods = {
   compactExtents,
   fallocate,
   copyFileRange,
+  discardBlocks,
 } as const satisfies { readonly [M in keyof NameServerMethods]?: Method<M> };
 
 export type NamespaceMethod = keyof typeof namespaceMethods;

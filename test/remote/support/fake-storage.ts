@@ -93,6 +93,8 @@ export class FakeCluster {
   readonly allocations: { count: number; avoid: readonly NodeId[] }[] = [];
   map: ClusterMap;
   session = "5e55105e55105e55" as SessionId;
+  /** As they were told, request by request. */
+  readonly discarded: string[][] = [];
   /** Thrown by allocateBlocks while it is set. */
   allocationError: Error | undefined;
   readonly pool: NodePool;
@@ -118,8 +120,11 @@ export class FakeCluster {
         if (method === "reportNode") this.reports.push(request as { node: NodeId; problem: string });
         return Promise.resolve({ map: this.map });
       }) as unknown as NameServer["ask"],
-      change: ((_method: string, request: { count: number; avoid: NodeId[] }) =>
-        this.#allocate(request)) as unknown as NameServer["change"],
+      change: ((method: string, request: { count: number; avoid: NodeId[]; blocks: BlockId[] }) => {
+        if (method !== "discardBlocks") return this.#allocate(request);
+        this.discarded.push(request.blocks.map(blockName));
+        return Promise.resolve({});
+      }) as unknown as NameServer["change"],
       get map() {
         return map();
       },
