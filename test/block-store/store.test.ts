@@ -162,7 +162,10 @@ test("puts that find too little space given back are refused, and do not wait fo
     const removed = store.remove([id(round)]);
     const results = Promise.allSettled([1, 2, 3, 4, 5, 6].map((i) => put(store, 100 + 10 * round + i, 4 * MiB)));
     const ended = await Promise.race([results, sleep(systemClock, 20_000).then(() => undefined)]);
-    t.true(ended?.some(({ status }) => status === "rejected"), `round ${String(round)}`);
+    t.true(
+      ended?.some(({ status }) => status === "rejected"),
+      `round ${String(round)}`,
+    );
     await removed;
   }
   await store.close();
