@@ -143,9 +143,12 @@ export function shell(
     child.stdout.on("data", (data: Buffer) => chunks.push(data));
     child.stderr.on("data", (data: Buffer) => errors.push(data));
     let isLate = false;
+    let waiting = "";
     const timer = setTimeout(() => {
       isLate = true;
-      if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+      if (child.pid === undefined) return;
+      waiting = processesOf(child.pid);
+      process.kill(-child.pid, "SIGKILL");
     }, options.seconds * 1000);
     child.on("close", (code, signal) => {
       clearTimeout(timer);
@@ -155,12 +158,27 @@ export function shell(
         const how = isLate ? `not done after ${String(options.seconds)} s` : `ended with ${String(code ?? signal)}`;
         reject(
           new Error(
-            `${script.trim().slice(0, 200)}\n${how}\n${out.slice(-2_000)}\n${Buffer.concat(errors).toString().slice(-2_000)}`,
+            `${script.trim().slice(0, 200)}\n${how}\n${out.slice(-2_000)}\n${Buffer.concat(errors).toString().slice(-2_000)}${waiting}`,
           ),
         );
       }
     });
   });
+}
+
+/** The processes of a session, what they wait for, and where in the kernel. */
+function processesOf(session: number): string {
+  const { stdout } = spawnSync("ps", ["-s", String(session), "-o", "pid=,stat=,args="], { encoding: "utf8" });
+  const lines = stdout.trim().split("\n").slice(0, 20);
+  return lines
+    .map((line) => {
+      try {
+        return `${line}\n${readFileSync(`/proc/${String(Number.parseInt(line))}/stack`, "utf8")}`;
+      } catch {
+        return `${line}\n`;
+      }
+    })
+    .join("");
 }
 
 /**
