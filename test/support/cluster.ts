@@ -166,9 +166,13 @@ export function shell(
   });
 }
 
-/** The processes of a session, what they wait for, and where in the kernel. */
+/** The processes of a session, and where in the kernel they wait. (Their arguments may be on pages that wait for the mount.) */
 function processesOf(session: number): string {
-  const { stdout } = spawnSync("ps", ["-s", String(session), "-o", "pid=,stat=,args="], { encoding: "utf8" });
+  const { stdout } = spawnSync("ps", ["-s", String(session), "-o", "pid=,stat=,comm="], {
+    encoding: "utf8",
+    timeout: 5_000,
+    killSignal: "SIGKILL",
+  });
   const lines = stdout.trim().split("\n").slice(0, 20);
   return lines
     .map((line) => {
