@@ -43,6 +43,10 @@ export const limits = {
   /** Default copies of every block. */
   replicasDefault: 2,
   replicasMax: 5,
+  /** Nodes of a group: one more while a member takes the place of another. */
+  groupNodesMax: 6,
+  /** Characters of a storage node's host label. */
+  hostLabelMax: 63,
 
   /** One WebSocket message; larger ones close the connection. */
   frameBytesMax: 1 * MiB,

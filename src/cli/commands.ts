@@ -3,7 +3,7 @@ import { Command, Option } from "commander";
 import { limits } from "../base/limits.ts";
 import { parseMountOptions, type MountOptions } from "./mount-options.ts";
 import { programVersion } from "./program-info.ts";
-import { parseAddress, parseBytes, parseCount } from "./usage.ts";
+import { parseAddress, parseBytes, parseCount, parseHostLabel } from "./usage.ts";
 import type { Address } from "../rpc/types.ts";
 
 export interface Program {
@@ -48,6 +48,7 @@ export function buildProgram(): Program {
     .requiredOption("--data <folder>", "where the blocks are kept")
     .option("--listen <host:port>", "where to listen", parseAddress, { host: "127.0.0.1", port: 7500 })
     .option("--advertise <host:port>", "where others reach it (default: where it listens)", parseAddress)
+    .option("--host-label <label>", "nodes with the same label fail together (default: its host)", parseHostLabel)
     .option("--name-server <host:port>", "the cluster's name server", parseAddress, defaultNameServer)
     .option("--capacity <size>", "how much it may use, for example 500G (default: what the disk has)", parseBytes)
     .addOption(secretFile())
@@ -57,6 +58,7 @@ export function buildProgram(): Program {
         data: string;
         listen: Address;
         advertise?: Address;
+        hostLabel?: string;
         nameServer: Address;
         capacity?: number;
         secretFile?: string;

@@ -17,6 +17,8 @@ export interface StorageNodeCommand {
   readonly data: string;
   readonly listen: Address;
   readonly advertise?: Address;
+  /** Nodes with the same label fail together (a machine, a rack); absent: the host that is advertised. */
+  readonly hostLabel?: string;
   readonly nameServer: Address;
   /** Bytes; absent: what the disk has. */
   readonly capacity?: number;
@@ -43,6 +45,7 @@ export async function runStorageNode(command: StorageNodeCommand): Promise<numbe
     surroundings,
     listen: command.listen,
     ...(command.advertise === undefined ? {} : { advertised: command.advertise }),
+    ...(command.hostLabel === undefined ? {} : { hostLabel: command.hostLabel }),
     nameServers: [command.nameServer],
   });
   log.info({ ...node.address, node: identity.node, data: command.data }, "serving");

@@ -1,5 +1,6 @@
 /** Reading what people type: addresses, sizes, numbers. A mistake is a UsageError: one sentence, exit status 2. */
 import { InvalidArgumentError } from "commander";
+import { limits } from "../base/limits.ts";
 import type { Address } from "../rpc/types.ts";
 
 /** `HOST:PORT`, `[IPv6]:PORT`, `:PORT` or `PORT` (loopback). */
@@ -27,6 +28,14 @@ export function parseBytes(text: string): number {
     throw new InvalidArgumentError(`Expected a size such as 500M or 10G, not ${JSON.stringify(text)}.`);
   }
   return Math.floor(Number(match[1]) * unit);
+}
+
+/** Which nodes fail together: a name of a machine or a rack. */
+export function parseHostLabel(text: string): string {
+  if (text.length > 0 && text.length <= limits.hostLabelMax && !/[\p{Cc}\s]/u.test(text)) return text;
+  throw new InvalidArgumentError(
+    `Expected a word of at most ${String(limits.hostLabelMax)} characters, not ${JSON.stringify(text)}.`,
+  );
 }
 
 export function parseCount(least: number, most: number): (text: string) => number {

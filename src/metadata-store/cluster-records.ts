@@ -1,8 +1,12 @@
 /**
  * Values of the metadata store that describe groups, nodes, block ranges and sessions. Numbers are byte offsets.
  *
- *   GroupRecord   0 format  1 count  2 epoch:8  10 nextNumber:8  18 node:8 ...
- *   NodeRecord    0 format  1 state  2 port:2  4 capacityBytes:8  12 joined:8  20 host (UTF-8, to the end)
+ *   GroupRecord   0 format (2)  1 count  2 epoch:8  10 nextNumber:8  18 replicas  19 one bit for each node, set while it
+ *                 copies (lowest bit: the first)  20 node:8 ...
+ *     format 1    0 format  1 count  2 epoch:8  10 nextNumber:8  18 node:8 ...   (as many replicas as nodes, none copies)
+ *   NodeRecord    0 format (2)  1 state  2 port:2  4 capacityBytes:8  12 joined:8  20 out (0, 1)  21 labelBytes
+ *                 22 hostLabel (UTF-8)  ... host (UTF-8, to the end)
+ *     format 1    0 format  1 state  2 port:2  4 capacityBytes:8  12 joined:8  20 host (UTF-8, to the end)
  *   RangeRecord   0 format  1 session:8  9 count:4  13 one bit for each number, set when named (lowest bit first)
  *   SessionRecord 0 format  1 opened:8  9 clientName (UTF-8, to the end)
  *   ReplyRecord   0 format  1 sequence:8  9 methodBytes  10 method  ... reply (to the end)
@@ -22,42 +26,58 @@ import {
 } from "./record-codec.ts";
 
 const format = 1;
+/** Of groups and nodes, which had another one before. */
+const secondFormat = 2;
 
 export interface GroupRecord {
   /** Rises when the members change: what was written under an older one is refused. */
   readonly epoch: number;
-  /** In the order of writing. */
+  /** In the order of writing; at most 8. */
   readonly nodes: readonly NodeId[];
+  /** Those of `nodes` that do not yet hold everything that is older than their joining. */
+  readonly copying: readonly NodeId[];
+  /** Copies wanted: `nodes` may be more or fewer while members change. */
+  readonly replicas: number;
   /** The next block number to hand out. */
   readonly nextNumber: number;
 }
 
 export function encodeGroup(record: GroupRecord): Buffer {
-  const out = Buffer.allocUnsafe(18 + record.nodes.length * 8);
-  out[0] = format;
+  assert(record.nodes.length <= 8, "one bit for each node of a group");
+  const out = Buffer.allocUnsafe(20 + record.nodes.length * 8);
+  out[0] = secondFormat;
   out[1] = record.nodes.length;
   writeU64(out, record.epoch, 2);
   writeU64(out, record.nextNumber, 10);
+  out[18] = record.replicas;
+  out[19] = record.nodes.reduce((bits, node, i) => bits | (record.copying.includes(node) ? 1 << i : 0), 0);
   record.nodes.forEach((node, i) => {
-    writeHex(out, node, 18 + i * 8);
+    writeHex(out, node, 20 + i * 8);
   });
   return out;
 }
 
+/** `nodes` and `copying` are fresh. */
 export function decodeGroup(from: Buffer): GroupRecord {
-  checkRecord(from, "group", format, 18);
+  const isFirst = from[0] === format;
+  const nodesAt = isFirst ? 18 : 20;
+  checkRecord(from, "group", isFirst ? format : secondFormat, nodesAt);
   const count = from.readUInt8(1);
-  checkLength(from, "group", 18 + count * 8);
+  checkLength(from, "group", nodesAt + count * 8);
+  const nodes = Array.from({ length: count }, (_, i) => readHex(from, nodesAt + i * 8) as NodeId);
+  const bits = isFirst ? 0 : from.readUInt8(19);
   return {
     epoch: readU64(from, 2),
     nextNumber: readU64(from, 10),
-    nodes: Array.from({ length: count }, (_, i) => readHex(from, 18 + i * 8) as NodeId),
+    replicas: isFirst ? count : from.readUInt8(18),
+    nodes,
+    copying: nodes.filter((_, i) => (bits & (1 << i)) !== 0),
   };
 }
 
 /** The epoch alone: what a write checks. */
 export function decodeGroupEpoch(from: Buffer): number {
-  checkRecord(from, "group", format, 18);
+  checkRecord(from, "group", from[0] === format ? format : secondFormat, 18);
   return readU64(from, 2);
 }
 
@@ -66,6 +86,10 @@ const nodeStates = ["member", "draining", "removed"] as const;
 export interface NodeRecord {
   /** What operators decided; whether it is up is known only while the server runs. */
   readonly state: (typeof nodeStates)[number];
+  /** It was silent for too long, or another node stands at its address: its groups get other members. */
+  readonly out: boolean;
+  /** Nodes with the same label fail together; "": its host. At most 255 bytes. */
+  readonly hostLabel: string;
   readonly host: string;
   readonly port: number;
   readonly capacityBytes: number;
@@ -74,24 +98,34 @@ export interface NodeRecord {
 
 export function encodeNode(record: NodeRecord): Buffer {
   const host = Buffer.from(record.host, "utf8");
-  const out = Buffer.allocUnsafe(20 + host.length);
-  out[0] = format;
+  const label = Buffer.from(record.hostLabel, "utf8");
+  assert(label.length <= 255, "a host label has at most 255 bytes");
+  const out = Buffer.allocUnsafe(22 + label.length + host.length);
+  out[0] = secondFormat;
   out[1] = nodeStates.indexOf(record.state);
   out.writeUInt16LE(record.port, 2);
   writeU64(out, record.capacityBytes, 4);
   writeNanos(out, record.joined, 12);
-  host.copy(out, 20);
+  out[20] = record.out ? 1 : 0;
+  out[21] = label.length;
+  label.copy(out, 22);
+  host.copy(out, 22 + label.length);
   return out;
 }
 
 export function decodeNode(from: Buffer): NodeRecord {
-  checkRecord(from, "node", format, 20);
+  const isFirst = from[0] === format;
+  checkRecord(from, "node", isFirst ? format : secondFormat, isFirst ? 20 : 22);
+  const hostAt = isFirst ? 20 : 22 + from.readUInt8(21);
+  checkRecord(from, "node", isFirst ? format : secondFormat, hostAt);
   return {
     state: nodeStates[from.readUInt8(1)] ?? "member",
     port: from.readUInt16LE(2),
     capacityBytes: readU64(from, 4),
     joined: readNanos(from, 12),
-    host: from.toString("utf8", 20),
+    out: !isFirst && from[20] !== 0,
+    hostLabel: isFirst ? "" : from.toString("utf8", 22, hostAt),
+    host: from.toString("utf8", hostAt),
   };
 }
 

@@ -74,12 +74,12 @@ export function createClusterMaps(parts: {
     );
     if (planned.length === 0) return;
     const first = groups.reduce((next, { group }) => Math.max(next, group + 1), 0);
-    const added = planned.map((nodes, index) => ({ group: toGroupId(first + index), epoch: 1, nodes }));
+    const added = planned.map((nodes, index) => ({ group: toGroupId(first + index), epoch: 1, nodes, copying: [] }));
     for (let at = 0; at < added.length; at += groupsPerBatch) {
       const batch = added.slice(at, at + groupsPerBatch);
       await execution.change((transaction) => {
         for (const { group, epoch, nodes } of batch) {
-          transaction.put(keys.group(group), encodeGroup({ epoch, nodes, nextNumber: 1 }));
+          transaction.put(keys.group(group), encodeGroup({ epoch, nodes, copying: [], replicas, nextNumber: 1 }));
         }
       });
       batch.forEach(add);
@@ -97,8 +97,8 @@ export function createClusterMaps(parts: {
 
     async load() {
       for (const [key, value] of store.range({ gte: "g", lt: "h" })) {
-        const { epoch, nodes } = decodeGroup(value);
-        add({ group: groupOfKey(key), epoch, nodes: [...nodes] });
+        const { epoch, nodes, copying } = decodeGroup(value);
+        add({ group: groupOfKey(key), epoch, nodes: [...nodes], copying: [...copying] });
       }
       const reserved = store.get(versionKey);
       version = reserved === undefined ? 1 : decodeCounter(reserved);

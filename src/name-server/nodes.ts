@@ -174,6 +174,8 @@ export function createNodes(parts: {
       const known = nodes.get(request.node);
       const record: NodeRecord = {
         state: known?.record.state ?? "member",
+        out: known?.record.out ?? false,
+        hostLabel: request.hostLabel,
         host: request.address.host,
         port: request.address.port,
         capacityBytes: request.capacityBytes,
@@ -181,7 +183,8 @@ export function createNodes(parts: {
       };
       const node = known ?? add(request.node, record);
       const moved = addressText(record) !== addressText(node.record);
-      if (known === undefined || moved || record.capacityBytes !== node.record.capacityBytes) {
+      const told = moved || record.hostLabel !== node.record.hostLabel;
+      if (known === undefined || told || record.capacityBytes !== node.record.capacityBytes) {
         await execution.change((transaction) => {
           transaction.put(keys.node(request.node), encodeNode(record));
         });

@@ -105,6 +105,8 @@ const schemas = {
       /** Null: a new node, which joins this cluster. */
       cluster: clusterId.nullable(),
       address,
+      /** Nodes with the same label fail together; "": its host. */
+      hostLabel: z.string().max(limits.hostLabelMax),
       capacityBytes: count,
       usedBytes: count,
       freeBytes: count,

@@ -16,7 +16,7 @@ export const storageNodeMethods = table({
       block: blockId,
       length: z.number().int().min(1).max(limits.blockBytesMax),
       checksums: bytes,
-      forward: z.array(z.object({ node: nodeId, address })).max(limits.replicasMax - 1),
+      forward: z.array(z.object({ node: nodeId, address })).max(limits.groupNodesMax - 1),
     }),
     reply: nothing,
   },

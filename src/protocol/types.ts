@@ -126,11 +126,15 @@ export const nodeState = z.enum(["up", "down"]);
 export const clusterNode = z.object({ id: nodeId, address, state: nodeState });
 export type ClusterNode = z.infer<typeof clusterNode>;
 
-/** `nodes` in the order of writing: the client sends to the first one that is up, which forwards to the next. */
+/**
+ * `nodes` in the order of writing: the client sends to the first one that is up, which forwards to the next. `copying`:
+ * those of them that do not yet hold everything that is older than their joining; readers ask them last.
+ */
 export const placementGroup = z.object({
   group: groupId,
   epoch: z.number().int().min(1),
-  nodes: z.array(nodeId).min(1).max(limits.replicasMax),
+  nodes: z.array(nodeId).min(1).max(limits.groupNodesMax),
+  copying: z.array(nodeId).max(limits.groupNodesMax),
 });
 export type PlacementGroup = z.infer<typeof placementGroup>;
 

@@ -26,6 +26,8 @@ const pauseMillisFirst = 100;
 const pauseMillisMax = 2_000;
 /** With a member that cannot be asked: how long "no such block" of all others is doubted. */
 const missingMillis = limits.reclaimGraceMillis;
+/** A member that copies comes after every other one that is up, and before those that are down and suspect. */
+const copyingIsPoor = 1.5;
 /** Rounds in which every member answered and none had the bytes. */
 const damagedRoundsMax = 2;
 
@@ -39,7 +41,11 @@ export function createBlockReader(options: BlockReaderOptions): BlockReader {
     if (ids.length === 1) return [...ids];
     const first = rotation++ % ids.length;
     const rotated = [...ids.slice(first), ...ids.slice(0, first)];
-    const weighed = rotated.map((id) => ({ id, poor: isPoor(id), load: nodes.bytesInFlight(id) }));
+    const weighed = rotated.map((id) => ({
+      id,
+      poor: isPoor(id) + (group.copying.includes(id) ? copyingIsPoor : 0),
+      load: nodes.bytesInFlight(id),
+    }));
     weighed.sort((a, b) => a.poor - b.poor || a.load - b.load);
     return weighed.map(({ id }) => id);
   }
@@ -67,12 +73,14 @@ export function createBlockReader(options: BlockReaderOptions): BlockReader {
       const group = findGroup(nameServer.map.groups, block.group) ?? (await groupOf(block, signal));
       const outcome = await readFromReplicas(
         { nodes, reports, clock },
-        { block, offset, length, replicas: replicas(group), signal },
+        { block, offset, length, replicas: replicas(group), copying: group.copying, signal },
       );
       if ("bytes" in outcome) return outcome;
       const waited = clock.monotonicMillis() - start;
       if (outcome.unreachable.length === 0 && outcome.damaged.length > 0) damagedRounds++;
-      const error = verdict(block, outcome, waited, damagedRounds);
+      const unreachable = outcome.unreachable.filter((id) => !group.copying.includes(id));
+      const isWanted = outcome.missing.length === 0;
+      const error = verdict(block, isWanted ? outcome : { ...outcome, unreachable }, waited, damagedRounds);
       if (error !== undefined) {
         if (error.errno === "EIO") log.error({ block: blockName(block), ...outcome }, "a block could not be read");
         throw error;

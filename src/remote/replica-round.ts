@@ -27,6 +27,8 @@ export interface ReplicaRead {
   readonly length: number;
   /** In the order in which to ask. */
   readonly replicas: readonly NodeId[];
+  /** Those of them that may not have it yet: "no such block" of theirs says nothing. */
+  readonly copying: readonly NodeId[];
   readonly signal: AbortSignal | undefined;
 }
 
@@ -126,7 +128,7 @@ async function readOne(
 
 function classify(
   { reports }: Surroundings,
-  { block }: ReplicaRead,
+  { block, copying }: ReplicaRead,
   node: NodeId,
   error: unknown,
   failures: Failures,
@@ -134,11 +136,11 @@ function classify(
   if (isConnectionError(error)) {
     failures.unreachable.push(node);
     reports.report(node, "unreachable");
-  } else if (errnoOf(error) === "ENOENT") {
-    failures.missing.push(node);
-  } else if (errnoOf(error) === "EAGAIN") {
+  } else if (errnoOf(error) === "EAGAIN" || (errnoOf(error) === "ENOENT" && copying.includes(node))) {
     // It is still copying the block.
     failures.unreachable.push(node);
+  } else if (errnoOf(error) === "ENOENT") {
+    failures.missing.push(node);
   } else {
     failures.damaged.push(node);
     reports.report(node, "corrupt", block);

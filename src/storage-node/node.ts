@@ -22,6 +22,8 @@ export interface StorageNodeOptions {
   readonly listen: Address;
   /** Where others find it; default: where it listens. */
   readonly advertised?: Address;
+  /** Nodes with the same label fail together; default "": its host. */
+  readonly hostLabel?: string;
   /** Tried in turn. */
   readonly nameServers: readonly Address[];
 }
@@ -104,6 +106,7 @@ export async function createStorageNode(options: StorageNodeOptions): Promise<St
     store,
     identity,
     advertised: options.advertised ?? listener.address,
+    hostLabel: options.hostLabel ?? "",
     connect: connectNameServer,
     clock,
     random,

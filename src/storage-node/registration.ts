@@ -19,6 +19,7 @@ export interface RegistrationOptions {
   readonly identity: NodeIdentity;
   /** Where clients and other nodes find this node. */
   readonly advertised: Address;
+  readonly hostLabel: string;
   /** Bounded in time. `attempt` counts from 0: which address to try. */
   readonly connect: (attempt: number, signal: AbortSignal) => Promise<NameServerPeer>;
   readonly clock: Clock;
@@ -97,12 +98,13 @@ export class Registration {
   }
 
   async #register(peer: NameServerPeer): Promise<{ heartbeatMillis: number; epoch: number }> {
-    const { store, identity, advertised } = this.#options;
+    const { store, identity, advertised, hostLabel } = this.#options;
     const { capacityBytes, usedBytes, freeBytes } = store.space();
     const { reply } = await peer.call("registerNode", {
       node: identity.node,
       cluster: identity.cluster,
       address: advertised,
+      hostLabel,
       capacityBytes,
       usedBytes,
       freeBytes,

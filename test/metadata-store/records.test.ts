@@ -70,13 +70,19 @@ const codecs: Codec[] = [
     blocks: [block, { group: 0 as GroupId, number: 0 }],
   }),
   codec("counter", records.encodeCounter, records.decodeCounter, big),
-  codec("group", records.encodeGroup, records.decodeGroup, { epoch: 3, nodes: [node, node], nextNumber: 2 ** 48 }),
+  codec("group", records.encodeGroup, records.decodeGroup, {
+    ...{ epoch: 3, nextNumber: 2 ** 48, replicas: 1 },
+    ...{ nodes: ["0".repeat(16) as NodeId, node], copying: [node] },
+  }),
   codec<records.NodeRecord>(
     "node",
     records.encodeNode,
     records.decodeNode,
-    { state: "draining", host: "hôte", port: 65_535, capacityBytes: big, joined: 1n },
-    20,
+    {
+      ...{ state: "draining", host: "hôte", port: 65_535, capacityBytes: big, joined: 1n },
+      ...{ out: true, hostLabel: "armoire à gauche" },
+    },
+    22 + 17,
   ),
   codec("range", records.encodeRange, records.decodeRange, { session, count: 9, named: Buffer.from([255, 1]) }),
   codec("session", records.encodeSession, records.decodeSession, { opened: 5n, clientName: "a client" }, 9),
@@ -109,7 +115,7 @@ for (const { what, bytes, decode, value, open } of codecs) {
       t.is(error.errno, "EIO");
     }
     const newer = Buffer.from(bytes);
-    newer[0] = 2;
+    newer[0] = 3;
     t.is(t.throws(() => decode(newer), { instanceOf: FsError }).errno, "EIO");
   });
 }
@@ -123,6 +129,17 @@ test("the hot records have the layout that is documented", (t) => {
     records.encodeBlock({ length: 1, references: 2, liveBytes: 3 }).toString("hex"),
     "0101000000020000000300000000000000",
   );
+});
+
+test("groups and nodes of the format before are read", (t) => {
+  t.deepEqual(records.decodeGroup(Buffer.from("01020300000000000000070000000000000000000000000000010000000000000002", "hex")), {
+    ...{ epoch: 3, nextNumber: 7, replicas: 2, copying: [] },
+    nodes: ["0000000000000001", "0000000000000002"] as NodeId[],
+  });
+  t.deepEqual(records.decodeNode(Buffer.from("0101ff1c05000000000000000600000000000000686f7374", "hex")), {
+    ...{ state: "draining", host: "host", port: 0x1cff, capacityBytes: 5, joined: 6n },
+    ...{ out: false, hostLabel: "" },
+  });
 });
 
 test("the largest records are still valid values", (t) => {

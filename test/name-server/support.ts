@@ -305,7 +305,8 @@ export class TestNode {
     const { reply } = await this.peer.call("registerNode", {
       node: this.id,
       cluster: null,
-      address: { host: "127.0.0.1", port: 7500 },
+      address: { host: "127.0.0.1", port: 7500 + parseInt(this.id, 16) },
+      hostLabel: "",
       capacityBytes: this.capacityBytes,
       usedBytes: this.capacityBytes - this.freeBytes,
       freeBytes: this.freeBytes,

@@ -45,6 +45,29 @@ test("reads of one group take turns, and go to the node with less to do", async 
   t.is(reads(b), before + 6);
 });
 
+test("a member that still copies is asked last, and what it lacks proves nothing", async (t) => {
+  const { cluster, reader, block, bytes, a, b } = await withBlock();
+  const groups = cluster.map.groups.map((group) => ({ ...group, copying: [a.id] }));
+  cluster.map = { ...cluster.map, groups };
+  a.blocks.delete(blockName(block));
+  for (let i = 0; i < 4; i++) t.deepEqual(await reader.read(block, 0, 20_000), bytes);
+  t.deepEqual([reads(a), reads(b)], [0, 4]);
+  b.intercept = () => {
+    throw new FsError("ECONNRESET", "gone");
+  };
+  let failure: unknown;
+  const reading = reader.read(block, 0, 20_000).catch((error: unknown) => (failure = error));
+  await cluster.clock.advance(2 * limits.reclaimGraceMillis);
+  t.is(failure, undefined, "it waits for the one that has it");
+  b.intercept = () => undefined;
+  await cluster.clock.advance(limits.nodeAvoidMillisMax);
+  t.deepEqual(await reading, bytes);
+  t.deepEqual(
+    cluster.reports.filter(({ problem }) => problem !== "unreachable"),
+    [],
+  );
+});
+
 test("a replica with wrong bytes is passed over and reported", async (t) => {
   const { cluster, reader, block, bytes, a } = await withBlock();
   const stored = a.blocks.get(blockName(block)) as Buffer;

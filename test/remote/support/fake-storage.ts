@@ -111,7 +111,7 @@ export class FakeCluster {
       version: 1,
       replicas: 2,
       nodes: this.nodes.map(({ id }, i) => ({ id, address: { host: "n", port: i + 1 }, state: "up" })),
-      groups: pairs.map((nodes, i) => ({ group: toGroupId(i), epoch: 10 + i, nodes })),
+      groups: pairs.map((nodes, i) => ({ group: toGroupId(i), epoch: 10 + i, nodes, copying: [] })),
     };
     const map = (): ClusterMap => this.map;
     const session = (): SessionId => this.session;
