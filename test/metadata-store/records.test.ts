@@ -132,10 +132,13 @@ test("the hot records have the layout that is documented", (t) => {
 });
 
 test("groups and nodes of the format before are read", (t) => {
-  t.deepEqual(records.decodeGroup(Buffer.from("01020300000000000000070000000000000000000000000000010000000000000002", "hex")), {
-    ...{ epoch: 3, nextNumber: 7, replicas: 2, copying: [] },
-    nodes: ["0000000000000001", "0000000000000002"] as NodeId[],
-  });
+  t.deepEqual(
+    records.decodeGroup(Buffer.from("01020300000000000000070000000000000000000000000000010000000000000002", "hex")),
+    {
+      ...{ epoch: 3, nextNumber: 7, replicas: 2, copying: [] },
+      nodes: ["0000000000000001", "0000000000000002"] as NodeId[],
+    },
+  );
   t.deepEqual(records.decodeNode(Buffer.from("0101ff1c05000000000000000600000000000000686f7374", "hex")), {
     ...{ state: "draining", host: "host", port: 0x1cff, capacityBytes: 5, joined: 6n },
     ...{ out: false, hostLabel: "" },

@@ -22,7 +22,12 @@ test("only a client may open a session, only a storage node may register, and ev
   await t.throwsAsync(admin.open(), errno("EPERM"));
   t.truthy((await admin.call("status", {})).status);
   const client = await TestClient.open(cluster);
-  const registration = { node: "0000000000000001" as never, cluster: null, address: { host: "h", port: 1 }, hostLabel: "" };
+  const registration = {
+    node: "0000000000000001" as never,
+    cluster: null,
+    address: { host: "h", port: 1 },
+    hostLabel: "",
+  };
   const space = { capacityBytes: 1, usedBytes: 0, freeBytes: 1, greatest: [] };
   await t.throwsAsync(client.call("registerNode", { ...registration, ...space }), errno("EPERM"));
   await cluster.stop();

@@ -77,7 +77,10 @@ export class Namespace {
     const transaction = new Transaction(this.store);
     initialize(transaction, this.now);
     const node = "0000000000000001" as NodeId;
-    transaction.put(keys.group(group), encodeGroup({ epoch: groupEpoch, nodes: [node], copying: [], replicas: 1, nextNumber: 1 }));
+    transaction.put(
+      keys.group(group),
+      encodeGroup({ epoch: groupEpoch, nodes: [node], copying: [], replicas: 1, nextNumber: 1 }),
+    );
     this.store.apply(transaction.changes());
     this.allocator = new Allocator(this.store);
   }
