@@ -5,13 +5,14 @@ const may = {
   protocol: ["base"],
   fuse: ["base"],
   security: ["base"],
-  "metadata-store": ["base"],
+  journal: ["base"],
+  "metadata-store": ["base", "journal"],
   "block-store": ["base"],
   remote: ["base", "rpc", "protocol"],
   cache: ["base", "protocol", "remote"],
   vfs: ["base", "protocol", "cache", "remote"],
-  "name-server": ["base", "rpc", "protocol", "metadata-store"],
-  "storage-node": ["base", "rpc", "protocol", "block-store"],
+  "name-server": ["base", "rpc", "protocol", "journal", "metadata-store"],
+  "storage-node": ["base", "rpc", "protocol", "journal", "block-store"],
 };
 
 const rules = Object.entries(may).map(([folder, allowed]) => ({

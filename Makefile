@@ -57,7 +57,7 @@ test: build
 	@node test/run.mjs
 
 coverage: build
-	node_modules/.bin/c8 --src src --reporter text-summary node_modules/.bin/ava 'test/{base,rpc,security,protocol,metadata-store,block-store,remote,cache,vfs,name-server,storage-node,cli}/**/*.test.ts'
+	node_modules/.bin/c8 --src src --reporter text-summary node_modules/.bin/ava 'test/{base,rpc,security,protocol,journal,metadata-store,block-store,remote,cache,vfs,name-server,storage-node,cli}/**/*.test.ts'
 
 bench: build
 	@node --import=tsx test/bench/run.ts $(BENCH)

@@ -10,7 +10,7 @@ const stages = [
   {
     name: "unit",
     files: [
-      "test/{base,rpc,security,protocol,fuse-codec,metadata-store,block-store,remote,cache,vfs,name-server,storage-node,cli,histories}/**/*.test.ts",
+      "test/{base,rpc,security,protocol,fuse-codec,journal,metadata-store,block-store,remote,cache,vfs,name-server,storage-node,cli,histories}/**/*.test.ts",
     ],
     seconds: 1200,
   },

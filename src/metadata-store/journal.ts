@@ -16,18 +16,12 @@ import {
   prepareSpare,
   retireFile,
   slotAfter,
+  type ClosedFile,
   type OpenJournalFile,
-} from "./journal-files.ts";
-import { batchBytes, encodeRecord, headerBytes, placeRecord } from "./journal-record.ts";
-import type { Position } from "./position.ts";
+} from "../journal/journal-files.ts";
+import { batchBytes, encodeRecord, headerBytes, placeRecord } from "../journal/journal-record.ts";
+import type { Position } from "../journal/position.ts";
 import type { Change } from "./types.ts";
-
-/** A file that is no longer written: its first index, and how much of it is used. */
-export interface ClosedFile {
-  readonly sequence: number;
-  readonly first: number;
-  readonly bytes: number;
-}
 
 export interface JournalOptions {
   readonly disk: Disk;

@@ -17,7 +17,7 @@ import { FsError } from "../base/errno.ts";
 import { assertWholeFile } from "./lmdb-file.ts";
 import type { Materialised, PinnedState } from "./materialised.ts";
 import type { Entry } from "./ordered-map.ts";
-import { origin, positionText, type Position } from "./position.ts";
+import { origin, positionText, type Position } from "../journal/position.ts";
 import { readU64, writeU64 } from "./record-codec.ts";
 import { verifyState } from "./snapshot.ts";
 import { TableSums } from "./table-sums.ts";

@@ -4,7 +4,7 @@
  */
 import type { FsError } from "../base/errno.ts";
 import type { Entry } from "./ordered-map.ts";
-import type { Position } from "./position.ts";
+import type { Position } from "../journal/position.ts";
 import type { TableSums } from "./table-sums.ts";
 import type { Key, MetadataReader } from "./types.ts";
 

@@ -2,7 +2,7 @@
 import { assert } from "../base/assert.ts";
 import type { Materialised, PinnedState } from "./materialised.ts";
 import { OrderedMap, type Entry } from "./ordered-map.ts";
-import { origin, type Position } from "./position.ts";
+import { origin, type Position } from "../journal/position.ts";
 import { TableSums } from "./table-sums.ts";
 import type { Key } from "./types.ts";
 import { valueChecksum } from "./value-checksum.ts";

@@ -5,18 +5,9 @@
 import { assert } from "../base/assert.ts";
 import { FsError } from "../base/errno.ts";
 
+export { readU64, writeU64 } from "../base/u64.ts";
+
 const scratch = new DataView(new ArrayBuffer(8));
-
-/** A whole number from 0 to 2^53 - 1 in 8 bytes. */
-export function writeU64(into: Buffer, value: number, at: number): void {
-  assert(Number.isSafeInteger(value) && value >= 0, "not an exact unsigned number");
-  into.writeUInt32LE(value >>> 0, at);
-  into.writeUInt32LE(Math.floor(value / 2 ** 32), at + 4);
-}
-
-export function readU64(from: Buffer, at: number): number {
-  return from.readUInt32LE(at + 4) * 2 ** 32 + from.readUInt32LE(at);
-}
 
 export function writeU48(into: Buffer, value: number, at: number): void {
   into.writeUInt32LE(value >>> 0, at);

@@ -10,20 +10,20 @@ import type { Disk } from "../base/disk.ts";
 import { FsError } from "../base/errno.ts";
 import type { Log } from "../base/log.ts";
 import { readEpoch, writeEpoch } from "./epoch-file.ts";
-import type { ClosedFile } from "./journal.ts";
 import {
   adoptSpare,
   journalPath,
   journalSlotBytes,
   prepareSpare,
   slotAfter,
+  type ClosedFile,
   type OpenJournalFile,
-} from "./journal-files.ts";
-import { decodeChanges, placeRecord } from "./journal-record.ts";
-import { NotContinued, scanJournal, type ScannedJournal, type ScannedRecord } from "./journal-scan.ts";
+} from "../journal/journal-files.ts";
+import { decodeChanges, placeRecord } from "../journal/journal-record.ts";
+import { NotContinued, scanJournal, type ScannedJournal, type ScannedRecord } from "../journal/journal-scan.ts";
 import type { Materialised } from "./materialised.ts";
 import { OrderedMap } from "./ordered-map.ts";
-import { origin, type Position } from "./position.ts";
+import { origin, type Position } from "../journal/position.ts";
 import { DamagedSnapshot, listSnapshots, readSnapshot } from "./snapshot.ts";
 
 export interface RecoveryOptions {

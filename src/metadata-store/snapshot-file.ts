@@ -9,7 +9,7 @@
  */
 import { checksum } from "../base/checksum.ts";
 import { FsError } from "../base/errno.ts";
-import type { Position } from "./position.ts";
+import type { Position } from "../journal/position.ts";
 import { readU64, writeU64 } from "./record-codec.ts";
 import type { TableSums } from "./table-sums.ts";
 import type { Key } from "./types.ts";

@@ -6,8 +6,8 @@ import type { Disk, DiskFile } from "../base/disk.ts";
 import { FsError } from "../base/errno.ts";
 import { checksum } from "../base/checksum.ts";
 import type { PinnedState } from "./materialised.ts";
-import type { Position } from "./position.ts";
-import { RecordWindow } from "./record-window.ts";
+import type { Position } from "../journal/position.ts";
+import { RecordWindow } from "../journal/record-window.ts";
 import {
   chunkHeaderBytes,
   decodeChunkHeader,

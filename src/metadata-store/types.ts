@@ -5,12 +5,9 @@
  * One writer, one order: `apply` makes a batch visible to `get` and `range` at once and gives it the next index;
  * `durable` says when. Who answers anybody (also a reader) waits for `durable(lastIndex)` first.
  */
+import type { Change, Key } from "../journal/change.ts";
 
-/** A key: bytes as a latin1 string (one character a byte), so that it compares as its bytes do. 1 to 511 bytes. */
-export type Key = string;
-
-/** Null removes. Values are at most 16,300 bytes; the store adds and checks their CRC. The store takes the buffers. */
-export type Change = readonly [key: Key, value: Buffer | null];
+export type { Change, Key };
 
 export interface MetadataReader {
   /** The value (borrowed, not to be changed, valid until the next turn of the event loop), or undefined. */

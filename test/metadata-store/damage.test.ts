@@ -7,7 +7,7 @@ import { join } from "node:path";
 import test from "ava";
 import { seededRandom } from "../../src/base/random.ts";
 import { openSystemDisk } from "../../src/base/system-disk.ts";
-import { journalSlotBytes, slotAfter } from "../../src/metadata-store/journal-files.ts";
+import { journalSlotBytes, slotAfter } from "../../src/journal/journal-files.ts";
 import { openMemoryStore, openMetadataStore, type Store } from "../../src/metadata-store/open.ts";
 import { FaultyDisk } from "../support/faulty-disk.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";

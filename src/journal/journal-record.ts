@@ -19,8 +19,8 @@
  */
 import { checksum } from "../base/checksum.ts";
 import { assert } from "../base/assert.ts";
-import { readU64, writeU64 } from "./record-codec.ts";
-import type { Change } from "./types.ts";
+import { readU64, writeU64 } from "../base/u64.ts";
+import type { Change } from "./change.ts";
 
 export interface RecordHeader {
   readonly length: number;

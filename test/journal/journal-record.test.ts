@@ -1,6 +1,6 @@
 import test from "ava";
 import { checksum } from "../../src/base/checksum.ts";
-import { decodeFileHeader, encodeFileHeader } from "../../src/metadata-store/journal-files.ts";
+import { decodeFileHeader, encodeFileHeader } from "../../src/journal/journal-files.ts";
 import {
   batchBytes,
   decodeChanges,
@@ -9,7 +9,7 @@ import {
   headerBytes,
   isIntact,
   placeRecord,
-} from "../../src/metadata-store/journal-record.ts";
+} from "../../src/journal/journal-record.ts";
 import type { Change } from "../../src/metadata-store/types.ts";
 
 const batches: Change[][] = [

@@ -7,13 +7,13 @@
  */
 import type { Disk, DiskFile } from "../base/disk.ts";
 import { FsError } from "../base/errno.ts";
-import type { ClosedFile } from "./journal.ts";
 import {
   decodeFileHeader,
   journalPath,
   journalSlotBytes,
   listJournal,
   slotAfter,
+  type ClosedFile,
   type FileHeader,
 } from "./journal-files.ts";
 import { decodeHeader, headerBytes, isIntact, type RecordHeader } from "./journal-record.ts";

@@ -19,7 +19,7 @@
 import { checksum } from "../base/checksum.ts";
 import type { Disk, DiskFile } from "../base/disk.ts";
 import { FsError } from "../base/errno.ts";
-import { readU64, writeU64 } from "./record-codec.ts";
+import { readU64, writeU64 } from "../base/u64.ts";
 
 export const journalFolder = "journal";
 export const journalSlotBytes = 4096;
@@ -42,6 +42,13 @@ export interface OpenJournalFile {
   readonly capacity: number;
   /** Where the next record goes. */
   end: number;
+}
+
+/** A file that is no longer written: its first index, and how much of it is used. */
+export interface ClosedFile {
+  readonly sequence: number;
+  readonly first: number;
+  readonly bytes: number;
 }
 
 export function journalPath(sequence: number): string {
