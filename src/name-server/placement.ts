@@ -1,13 +1,23 @@
 /**
- * Which sets of nodes form placement groups: a pure plan. Existing groups never change here; a node that joined later
- * comes in through further groups.
+ * Which sets of nodes form placement groups, and who takes the place of a member that is gone: pure plans. Existing
+ * groups never change here; a node that joined later comes in through further groups.
  *
- * What the plan keeps: every node is in equally many groups (a newcomer in its fair share, within a bound), is the
- * first one equally often, and meets every other node equally often, so that the loss of a node spreads its load and
- * its repair over all the others.
+ * What the plans keep: the members of a group are on different hosts whenever there are enough hosts. Among nodes that
+ * have as much space as each other every one is in equally many groups (a newcomer in its fair share, within a bound),
+ * is the first one equally often, and meets every other node equally often, so that the loss of a node spreads its load
+ * and its repair over all the others; a larger one is in more groups, as far as its space is of use.
  */
 import type { NodeId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
+import { sharesOfCopies } from "./space.ts";
+
+/** A node as far as placement is concerned. */
+export interface PlacementNode {
+  readonly id: NodeId;
+  /** Nodes with the same one fail together (a machine, a rack): copies go to different ones whenever there is a choice. */
+  readonly host: string;
+  readonly freeBytes: number;
+}
 
 /** How often each node is the first of a group, at least. */
 const firstsPerNode = 8;
@@ -16,29 +26,79 @@ const groupsMin = 16;
 /** Up to so many nodes a newcomer gets up to twice its minimum, to share evenly with groups that are there already. */
 const smallClusterNodes = 16;
 
-/** The groups to add, each in the order of writing. Nothing while there are fewer nodes than replicas. */
+/** A node with more space than others gets more groups, at most so many times. */
+const preferenceMax = 4;
+
+/**
+ * The groups to add, each in the order of writing. Nothing while there are fewer nodes than replicas. `existing`: the
+ * groups with that many replicas that there are; `groupsMax`: so many may be there afterwards.
+ */
 export function planGroups(
   existing: readonly (readonly NodeId[])[],
-  nodes: readonly NodeId[],
+  nodes: readonly PlacementNode[],
   replicas: number,
+  groupsMax: number = limits.groupsMax,
 ): NodeId[][] {
   const planned: NodeId[][] = [];
   if (nodes.length < replicas) return planned;
   const counts = countUse(existing);
+  const preference = preferenceOf(nodes, replicas);
   const least = Math.max(firstsPerNode, Math.ceil(groupsMin / nodes.length)) * replicas;
   const most = nodes.length <= smallClusterNodes ? 2 * least : least;
-  const newcomers = nodes.filter((node) => counts.groups(node) < least);
-  while (existing.length + planned.length < limits.groupsMax) {
+  const newcomers = nodes.filter(({ id }) => counts.groups(id) < least);
+  while (existing.length + planned.length < groupsMax) {
     const fairShare = (replicas * (existing.length + planned.length)) / nodes.length;
     const wanted = existing.length === 0 ? least : Math.min(most, Math.max(least, fairShare));
-    const neediest = minimum(newcomers, (node) => [counts.groups(node)]);
-    if (neediest === undefined || counts.groups(neediest) >= wanted) break;
-    const group = nextGroup(neediest, nodes, replicas, counts);
+    const neediest = minimum(newcomers, (node) => [counts.groups(node.id) / preference(node)]);
+    if (neediest === undefined || counts.groups(neediest.id) >= wanted * preference(neediest)) break;
+    const group = nextGroup(neediest, nodes, replicas, { counts, preference });
     counts.add(group);
     planned.push(group);
   }
   evenFirsts(planned, counts);
   return planned;
+}
+
+/**
+ * Who of `candidates` joins a group in which `staying` remain: on a host of its own if there is such a candidate, and
+ * among those the one with the fewest groups for its free space. `groups`: all groups with that many replicas, as far as
+ * they are planned (so that several choices spread). Candidates that are members already are not chosen; undefined: there
+ * is none. Who may be a candidate (up, not draining, not out) is for the caller to say.
+ */
+export function chooseMember(
+  staying: readonly PlacementNode[],
+  candidates: readonly PlacementNode[],
+  groups: readonly (readonly NodeId[])[],
+): PlacementNode | undefined {
+  const members = new Set(staying.map(({ id }) => id));
+  const hosts = new Set(staying.map(({ host }) => host));
+  const uses = new Map<NodeId, number>();
+  for (const group of groups) for (const id of group) uses.set(id, (uses.get(id) ?? 0) + 1);
+  const others = candidates.filter(({ id }) => !members.has(id));
+  return minimum(others, ({ id, host, freeBytes }) => [
+    Number(hosts.has(host)),
+    Number(freeBytes === 0),
+    ((uses.get(id) ?? 0) + 1) / Math.max(1, freeBytes),
+    uses.get(id) ?? 0,
+  ]);
+}
+
+/** On how many hosts the members of a group are. */
+export function hostsOf(members: readonly Pick<PlacementNode, "host">[]): number {
+  return new Set(members.map(({ host }) => host)).size;
+}
+
+/** How many times as many groups as the least a node should have. */
+function preferenceOf(nodes: readonly PlacementNode[], replicas: number): (node: PlacementNode) => number {
+  const shares = sharesOfCopies(
+    nodes.map(({ freeBytes }) => freeBytes),
+    replicas,
+  );
+  const fair = replicas / nodes.length;
+  const preferences = new Map(
+    nodes.map(({ id }, i) => [id, Math.min(preferenceMax, Math.max(1, (shares[i] ?? fair) / fair))]),
+  );
+  return ({ id }) => preferences.get(id) ?? 1;
 }
 
 /** Lets another member go first wherever that evens out: choosing group by group cannot see what comes later. */
@@ -56,18 +116,26 @@ function evenFirsts(planned: readonly NodeId[][], counts: Counts): void {
   }
 }
 
-function nextGroup(start: NodeId, nodes: readonly NodeId[], replicas: number, counts: Counts): NodeId[] {
+function nextGroup(
+  start: PlacementNode,
+  nodes: readonly PlacementNode[],
+  replicas: number,
+  { counts, preference }: { counts: Counts; preference: (node: PlacementNode) => number },
+): NodeId[] {
   const chosen = [start];
   while (chosen.length < replicas) {
     const others = nodes.filter((node) => !chosen.includes(node));
     const next = minimum(others, (node) => [
-      chosen.reduce((sum, member) => sum + counts.meetings(member, node), counts.groups(node)),
+      Number(chosen.some(({ host }) => host === node.host)),
+      chosen.reduce((sum, member) => sum + counts.meetings(member.id, node.id), counts.groups(node.id)) /
+        preference(node),
     ]);
     if (next === undefined) break;
     chosen.push(next);
   }
-  const first = minimum(chosen, (node) => [counts.firsts(node)]) ?? start;
-  return [first, ...chosen.filter((node) => node !== first)];
+  const ids = chosen.map(({ id }) => id);
+  const first = minimum(ids, (node) => [counts.firsts(node)]) ?? start.id;
+  return [first, ...ids.filter((node) => node !== first)];
 }
 
 interface Counts {

@@ -20,7 +20,16 @@ export function storableBytes(freeBytes: readonly number[], replicas: number): n
   return Math.max(0, Math.floor(storable));
 }
 
-/** The same in bytes of file content: less what the nodes keep beside each block. */
+/**
+ * Which part of all blocks should have a copy on each node, so that none is full before all that can be stored is
+ * stored: min(free_i, U) / U with U as above, which sums up to `replicas`. Empty where nothing can be stored.
+ */
+export function sharesOfCopies(freeBytes: readonly number[], replicas: number): number[] {
+  const storable = storableBytes(freeBytes, replicas);
+  return storable === 0 ? [] : freeBytes.map((free) => Math.min(free, storable) / storable);
+}
+
+/** What can be stored, in bytes of file content: less what the nodes keep beside each block. */
 export function contentBytes(freeBytes: readonly number[], replicas: number): number {
   return Math.floor((storableBytes(freeBytes, replicas) * limits.blockBytesMax) / blockFootprintBytes);
 }
