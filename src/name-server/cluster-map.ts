@@ -4,14 +4,16 @@
  * Invariants: groups are committed before they are in the map; a map's version is higher than that of any map of this
  * cluster before, also of an earlier run of the server (versions are reserved in the store in stretches).
  */
-import type { GroupId, NodeId } from "../base/ids.ts";
+import { FsError } from "../base/errno.ts";
+import type { GroupId } from "../base/ids.ts";
 import { toGroupId } from "../base/ids.ts";
+import { limits } from "../base/limits.ts";
 import { groupOfKey, keys } from "../metadata-store/keys.ts";
 import { decodeCounter, decodeGroup, encodeCounter, encodeGroup } from "../metadata-store/records.ts";
 import type { MetadataStore } from "../metadata-store/types.ts";
 import type { ClusterMap, ClusterNode, PlacementGroup } from "../protocol/types.ts";
 import type { Execution } from "./execution.ts";
-import { planGroups } from "./placement.ts";
+import { planGroups, type PlacementNode } from "./placement.ts";
 
 export interface ClusterMaps {
   /** Reads the groups and reserves versions; resolves when that is durable. */
@@ -21,10 +23,14 @@ export interface ClusterMaps {
   readonly version: number;
   readonly groups: readonly PlacementGroup[];
   group(id: GroupId): PlacementGroup | undefined;
+  /** How many copies the blocks of a group are meant to have: never changes. */
+  replicasOf(id: GroupId): number | undefined;
   /** A node came up, went down, moved or joined. */
   changed(): void;
-  /** Creates the groups that these nodes still lack; resolves when they are durable and in the map. */
-  extend(members: readonly NodeId[]): Promise<void>;
+  /** Creates the groups that these nodes still lack, for every number of copies in use; resolves when they are durable and in the map. */
+  extend(members: readonly PlacementNode[]): Promise<void>;
+  /** There are groups with so many copies from now on. EINVAL: there are not nodes enough. ENOSPC: no room for groups. */
+  require(replicas: number, members: readonly PlacementNode[]): Promise<void>;
 }
 
 const versionKey = keys.config("mapVersion");
@@ -42,6 +48,7 @@ export function createClusterMaps(parts: {
   const { store, execution, replicas } = parts;
   const groups: PlacementGroup[] = [];
   const byId = new Map<GroupId, PlacementGroup>();
+  const replicasById = new Map<GroupId, number>();
   let version = 0;
   let reservedBelow = 0;
   let map: ClusterMap | undefined;
@@ -61,17 +68,19 @@ export function createClusterMaps(parts: {
     parts.onChange();
   }
 
-  function add(group: PlacementGroup): void {
+  function add(group: PlacementGroup, copies: number): void {
     groups.push(group);
     byId.set(group.group, group);
+    replicasById.set(group.group, copies);
   }
 
-  async function extendNow(members: readonly NodeId[]): Promise<void> {
-    const planned = planGroups(
-      groups.map(({ nodes }) => nodes),
-      members,
-      replicas,
-    );
+  async function extendNow(members: readonly PlacementNode[]): Promise<void> {
+    for (const copies of new Set([replicas, ...replicasById.values()])) await extendFor(copies, members);
+  }
+
+  async function extendFor(copies: number, members: readonly PlacementNode[]): Promise<void> {
+    const own = groups.filter(({ group }) => replicasById.get(group) === copies).map(({ nodes }) => nodes);
+    const planned = planGroups(own, members, copies, limits.groupsMax - (groups.length - own.length));
     if (planned.length === 0) return;
     const first = groups.reduce((next, { group }) => Math.max(next, group + 1), 0);
     const added = planned.map((nodes, index) => ({ group: toGroupId(first + index), epoch: 1, nodes, copying: [] }));
@@ -79,12 +88,30 @@ export function createClusterMaps(parts: {
       const batch = added.slice(at, at + groupsPerBatch);
       await execution.change((transaction) => {
         for (const { group, epoch, nodes } of batch) {
-          transaction.put(keys.group(group), encodeGroup({ epoch, nodes, copying: [], replicas, nextNumber: 1 }));
+          transaction.put(keys.group(group), encodeGroup({ epoch, nodes, copying: [], replicas: copies, nextNumber: 1 }));
         }
       });
-      batch.forEach(add);
+      for (const group of batch) add(group, copies);
     }
     changed();
+  }
+
+  async function requireNow(copies: number, members: readonly PlacementNode[]): Promise<void> {
+    const has = (): boolean => groups.some(({ group }) => replicasById.get(group) === copies);
+    if (has()) return;
+    if (members.length < copies) {
+      const text = `${String(copies)} copies need ${String(copies)} storage nodes, and there ${members.length === 1 ? "is" : "are"} ${String(members.length)}`;
+      throw new FsError("EINVAL", text);
+    }
+    await extendFor(copies, members);
+    if (!has()) throw new FsError("ENOSPC", `the cluster has ${String(groups.length)} groups: there is no room for more`);
+  }
+
+  /** One after the other. */
+  function inTurn(run: () => Promise<void>): Promise<void> {
+    const mine = extending.then(run);
+    extending = mine.catch(() => undefined);
+    return mine;
   }
 
   return {
@@ -93,12 +120,13 @@ export function createClusterMaps(parts: {
     },
     groups,
     group: (id) => byId.get(id),
+    replicasOf: (id) => replicasById.get(id),
     changed,
 
     async load() {
       for (const [key, value] of store.range({ gte: "g", lt: "h" })) {
-        const { epoch, nodes, copying } = decodeGroup(value);
-        add({ group: groupOfKey(key), epoch, nodes: [...nodes], copying: [...copying] });
+        const { epoch, nodes, copying, replicas: copies } = decodeGroup(value);
+        add({ group: groupOfKey(key), epoch, nodes: [...nodes], copying: [...copying] }, copies);
       }
       const reserved = store.get(versionKey);
       version = reserved === undefined ? 1 : decodeCounter(reserved);
@@ -110,11 +138,8 @@ export function createClusterMaps(parts: {
       return map;
     },
 
-    extend(members) {
-      const mine = extending.then(() => extendNow(members));
-      extending = mine.catch(() => undefined);
-      return mine;
-    },
+    extend: (members) => inTurn(() => extendNow(members)),
+    require: (copies, members) => inTurn(() => requireNow(copies, members)),
   };
 }
 

@@ -27,6 +27,7 @@ import { Allocator, releaseOrphan } from "./namespace/index.ts";
 import { createNodes } from "./nodes.ts";
 import { contextMaker } from "./operation-context.ts";
 import { createOrphanQuestions } from "./orphan-questions.ts";
+import { placeableNodes } from "./placement.ts";
 import { createReclaim } from "./reclaim.ts";
 import { createReplies } from "./replies.ts";
 import { createServiceHandlers } from "./service-handlers.ts";
@@ -77,7 +78,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
       },
       onRegistered: () => {
         reclaim.nodeRegistered();
-        return maps.extend(nodes.members);
+        return maps.extend(placeableNodes(nodes.all()));
       },
     },
   });
@@ -159,6 +160,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
     leases.tick();
     nodes.tick();
     capacity.refresh();
+    allocation.refresh();
     reclaim.tick();
     if (ticks++ % ticksPerProbe === 0) background.run("look at the free space", () => capacity.probe());
   }

@@ -9,6 +9,7 @@
  */
 import type { NodeId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
+import type { NodeRecord } from "../metadata-store/records.ts";
 import { sharesOfCopies } from "./space.ts";
 
 /** A node as far as placement is concerned. */
@@ -17,6 +18,22 @@ export interface PlacementNode {
   /** Nodes with the same one fail together (a machine, a rack): copies go to different ones whenever there is a choice. */
   readonly host: string;
   readonly freeBytes: number;
+}
+
+/** A storage node as the name server knows it. */
+interface KnownNode {
+  readonly id: NodeId;
+  readonly record: Pick<NodeRecord, "state" | "out" | "host" | "hostLabel">;
+  readonly freeBytes: number;
+}
+
+export function placementNodeOf({ id, record, freeBytes }: KnownNode): PlacementNode {
+  return { id, host: record.hostLabel === "" ? record.host : record.hostLabel, freeBytes };
+}
+
+/** Those that groups may be made of. */
+export function placeableNodes(nodes: readonly KnownNode[]): PlacementNode[] {
+  return nodes.filter(({ record }) => record.state === "member" && !record.out).map(placementNodeOf);
 }
 
 /** How often each node is the first of a group, at least. */

@@ -1,7 +1,7 @@
 /** The methods that are about the cluster and not about files: sessions, blocks and nodes, status. */
-import { FsError } from "../base/errno.ts";
+import { errnoOf, FsError } from "../base/errno.ts";
 import type { Clock } from "../base/clock.ts";
-import type { ClusterId, NodeId } from "../base/ids.ts";
+import type { ClusterId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import type { MetadataStore } from "../metadata-store/types.ts";
@@ -9,7 +9,7 @@ import type { NameServerMethods } from "../protocol/name-server.ts";
 import type { StatusReply } from "../protocol/status.ts";
 import type { BlockRange } from "../protocol/types.ts";
 import type { ReplyOf } from "../rpc/types.ts";
-import type { Allocation } from "./allocation.ts";
+import type { Allocation, BlocksWanted } from "./allocation.ts";
 import type { Capacity } from "./capacity.ts";
 import type { ClusterMaps } from "./cluster-map.ts";
 import type { Execution } from "./execution.ts";
@@ -18,6 +18,7 @@ import type { LeaseService } from "./lease-service.ts";
 import { nextTurn } from "./next-turn.ts";
 import type { Nodes } from "./nodes.ts";
 import type { OrphanQuestions } from "./orphan-questions.ts";
+import { placeableNodes } from "./placement.ts";
 import type { Reclaim } from "./reclaim.ts";
 import type { Replies } from "./replies.ts";
 import type { Sessions } from "./sessions.ts";
@@ -62,8 +63,8 @@ export function createServiceHandlers(parts: {
   }
 
   /** Numbers in groups with space; without any, room is made first, once. Throws EAGAIN: no healthy group. */
-  function prepareSpace(avoid: readonly NodeId[]): () => Promise<void> | undefined {
-    const hasSpace = (): boolean => allocation.hasSpace(avoid);
+  function prepareSpace(wanted: BlocksWanted): () => Promise<void> | undefined {
+    const hasSpace = (): boolean => allocation.hasSpace(wanted);
     let tried = false;
     return () => {
       if (tried || hasSpace()) return undefined;
@@ -106,17 +107,20 @@ export function createServiceHandlers(parts: {
       return execution.whenDurable(() => ({ map: maps.current() }));
     },
 
-    async allocateBlocks({ op, count, avoid }, { peer }) {
+    async allocateBlocks({ op, count, avoid, replicas }, { peer }) {
       const session = sessions.of(peer);
+      const wanted = { avoid, replicas };
+      // There may have been too few nodes for such groups before, and there may be still: then it is told to wait.
+      if (replicas !== undefined) await maps.require(replicas, placeableNodes(nodes.all())).catch(whileTooFew);
       const { ranges } = await replies.once<{ ranges: BlockRange[] }>({
         session,
         method: "allocateBlocks",
         op,
-        prepare: prepareSpace(avoid),
+        prepare: prepareSpace(wanted),
         run: (transaction) => {
           if (capacity.space().metadataFull)
             throw new FsError("ENOSPC", "the name server's disk is down to its reserve");
-          return { ranges: allocation.allocate(transaction, { session: session.id, count, avoid }) };
+          return { ranges: allocation.allocate(transaction, { session: session.id, count, ...wanted }) };
         },
       });
       return { ranges, map: maps.current() };
@@ -145,4 +149,8 @@ export function createServiceHandlers(parts: {
 
     status: () => execution.whenDurable(() => ({ status: parts.status() })),
   };
+}
+
+function whileTooFew(error: unknown): void {
+  if (errnoOf(error) !== "EINVAL") throw error;
 }

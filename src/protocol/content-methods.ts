@@ -15,6 +15,7 @@ import {
   ino,
   nodeId,
   operation,
+  replicas,
   uint32,
   groupId,
   time,
@@ -112,9 +113,17 @@ export const contentMethods = {
     }),
     reply: z.object({ attributes, copied: count, leases: leaseGrants }),
   },
-  /** Block numbers to write under, in healthy groups with space that avoid the given nodes. ENOSPC, or EAGAIN: no healthy group. */
+  /**
+   * Block numbers to write under, in healthy groups with space that avoid the given nodes; `replicas`: for blocks with so
+   * many copies, absent: with the cluster's default. ENOSPC, or EAGAIN: no healthy group, but there may be one later.
+   */
   allocateBlocks: {
-    request: z.object({ op: operation, count: z.number().int().min(1).max(1_024), avoid: z.array(nodeId).max(64) }),
+    request: z.object({
+      op: operation,
+      count: z.number().int().min(1).max(1_024),
+      avoid: z.array(nodeId).max(64),
+      replicas: replicas.optional(),
+    }),
     reply: z.object({ ranges: z.array(blockRange), map: clusterMap }),
   },
   /**

@@ -51,6 +51,9 @@ export const uint64 = z.custom<bigint>(
 
 export const address = z.object({ host: z.string().min(1).max(255), port: z.number().int().min(1).max(65_535) });
 
+/** Copies of a block. */
+export const replicas = z.number().int().min(1).max(limits.replicasMax);
+
 export const attributes: z.ZodType<Attributes> = z.object({
   ino,
   mode: uint32,
@@ -141,7 +144,7 @@ export type PlacementGroup = z.infer<typeof placementGroup>;
 /** Where blocks live. A map with a higher version replaces one with a lower. */
 export const clusterMap = z.object({
   version: count,
-  replicas: z.number().int().min(1).max(limits.replicasMax),
+  replicas,
   nodes: z.array(clusterNode),
   groups: z.array(placementGroup),
 });

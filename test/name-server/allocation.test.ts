@@ -126,6 +126,69 @@ test("with full nodes block numbers are refused with ENOSPC, and the status says
   await cluster.stop();
 });
 
+test("full nodes mean waiting while a node is down that has space, and ENOSPC once nobody has any", async (t) => {
+  const cluster = await TestCluster.start({ replicas: 1 });
+  const nodes = [1, 2].map((number) => new TestNode(cluster, number));
+  const [full, other] = nodes as [TestNode, TestNode];
+  full.freeBytes = 1_000_000;
+  for (const node of nodes) await node.register();
+  const client = await TestClient.open(cluster);
+  await other.disconnect();
+  await cluster.clock.advance(5_000);
+  await t.throwsAsync(client.change("allocateBlocks", { count: 1, avoid: [] }), errno("EAGAIN"));
+  t.regex(cluster.server.status().warnings.join("\n"), /up are full, and others are down: block writes wait/);
+  other.freeBytes = 1_000_000;
+  await other.register();
+  await other.disconnect();
+  await cluster.clock.advance(5_000);
+  await t.throwsAsync(client.change("allocateBlocks", { count: 1, avoid: [] }), errno("ENOSPC"));
+  full.freeBytes = 10 * limits.blockBytesMax;
+  t.true((await client.change("allocateBlocks", { count: 1, avoid: [] })).ranges.length > 0, "looked at freshly");
+  await cluster.stop();
+});
+
+test("new blocks go to groups on different hosts as soon as there are such groups", async (t) => {
+  const cluster = await TestCluster.start();
+  const [one, two, three] = [1, 2, 3].map((number) => new TestNode(cluster, number)) as [TestNode, TestNode, TestNode];
+  for (const node of [one, two]) await node.register({ hostLabel: "rack-1" });
+  const client = await TestClient.open(cluster);
+  t.true((await client.change("allocateBlocks", { count: 8, avoid: [] })).ranges.length > 0);
+  await three.register({ hostLabel: "rack-2" });
+  const { ranges, map } = await client.change("allocateBlocks", { count: 1_000, avoid: [] });
+  const groups = map.groups.filter(({ group }) => ranges.some((range) => range.group === group));
+  t.true(groups.length > 2 && groups.every(({ nodes }) => nodes.includes(three.id)));
+  t.deepEqual(
+    [one, two].map(({ id }) => groups.some(({ nodes }) => nodes.includes(id))),
+    [true, true],
+  );
+  await cluster.stop();
+});
+
+test("blocks with another number of copies come from groups of their own, made when first needed", async (t) => {
+  const cluster = await TestCluster.start();
+  for (const number of [1, 2]) await TestNode.up(cluster, number);
+  const client = await TestClient.open(cluster);
+  const membersOf = async (replicas: number): Promise<number[]> => {
+    const { ranges, map } = await client.change("allocateBlocks", { count: 100, avoid: [], replicas });
+    return ranges.map(({ group }) => map.groups.find((each) => each.group === group)?.nodes.length ?? 0);
+  };
+  t.deepEqual([...new Set(await membersOf(1))], [1]);
+  t.deepEqual([...new Set(await membersOf(2))], [2]);
+  await t.throwsAsync(membersOf(3), errno("EAGAIN"));
+  await TestNode.up(cluster, 3);
+  t.deepEqual([...new Set(await membersOf(3))], [3]);
+  const { ranges, map } = await client.change("allocateBlocks", { count: 1_024, avoid: [] });
+  const given = map.groups.filter(({ group }) => ranges.some((range) => range.group === group));
+  t.true(given.every(({ nodes }) => nodes.length === 2), "and by default as before");
+  await cluster.crash();
+  await client.resume();
+  for (const number of [1, 2, 3, 4]) await TestNode.up(cluster, number);
+  t.deepEqual([...new Set(await membersOf(1))], [1]);
+  const singles = (await client.call("clusterMap", {})).map.groups.filter(({ nodes }) => nodes.length === 1);
+  t.is(new Set(singles.flatMap(({ nodes }) => nodes)).size, 4, "a newcomer is in groups of every kind");
+  await cluster.stop();
+});
+
 test("when the name server's own disk is down to its reserve nothing grows, and deleting goes on", async (t) => {
   let freeBytes = 100 * 1024 ** 3;
   const cluster = await TestCluster.start({

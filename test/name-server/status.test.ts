@@ -56,6 +56,6 @@ test("degraded and lost groups are counted and told in words", async (t) => {
   const text = status.warnings.join("\n");
   t.regex(text, /2 storage nodes needed for 2 replicas, 1 is up: block writes wait/);
   t.regex(text, /groups have no node that is up/);
-  t.regex(text, /storage node 0000000000000001 at 127\.0\.0\.1:7500 is down/);
+  t.regex(text, /storage node 0000000000000001 at 127\.0\.0\.1:7501 is down/);
   await cluster.stop();
 });
