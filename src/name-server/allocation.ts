@@ -78,7 +78,12 @@ export function createAllocation(parts: {
     if (known?.version === maps.version) return known.open;
     const healthy = groupsOf(replicas).filter((group) => isHealthy(group) && blocksFree(group) > 0);
     const hosts = healthy.map((group) =>
-      hostsOf(group.nodes.map((id) => nodes.get(id)).filter(isKnown).map(placementNodeOf)),
+      hostsOf(
+        group.nodes
+          .map((id) => nodes.get(id))
+          .filter(isKnown)
+          .map(placementNodeOf),
+      ),
     );
     const hostsMost = Math.max(0, ...hosts);
     const spread = healthy.filter((_, at) => hosts[at] === hostsMost);

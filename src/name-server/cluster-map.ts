@@ -88,7 +88,10 @@ export function createClusterMaps(parts: {
       const batch = added.slice(at, at + groupsPerBatch);
       await execution.change((transaction) => {
         for (const { group, epoch, nodes } of batch) {
-          transaction.put(keys.group(group), encodeGroup({ epoch, nodes, copying: [], replicas: copies, nextNumber: 1 }));
+          transaction.put(
+            keys.group(group),
+            encodeGroup({ epoch, nodes, copying: [], replicas: copies, nextNumber: 1 }),
+          );
         }
       });
       for (const group of batch) add(group, copies);
@@ -104,7 +107,8 @@ export function createClusterMaps(parts: {
       throw new FsError("EINVAL", text);
     }
     await extendFor(copies, members);
-    if (!has()) throw new FsError("ENOSPC", `the cluster has ${String(groups.length)} groups: there is no room for more`);
+    if (!has())
+      throw new FsError("ENOSPC", `the cluster has ${String(groups.length)} groups: there is no room for more`);
   }
 
   /** One after the other. */

@@ -99,7 +99,8 @@ function warnings(parts: {
     found.push(
       `${String(lost)} of ${String(maps.groups.length)} groups have no node that is up: their blocks cannot be read`,
     );
-  if (problem === undefined && !allocation.hasSpace({ avoid: [] })) found.push("the storage nodes are full: block writes fail");
+  if (problem === undefined && !allocation.hasSpace({ avoid: [] }))
+    found.push("the storage nodes are full: block writes fail");
   if (capacity.space().metadataFull) found.push("the name server's disk is down to its reserve: nothing may grow");
   const awaited = sessions.all().filter((session) => session.awaited).length;
   if (awaited > 0)

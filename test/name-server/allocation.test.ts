@@ -179,7 +179,10 @@ test("blocks with another number of copies come from groups of their own, made w
   t.deepEqual([...new Set(await membersOf(3))], [3]);
   const { ranges, map } = await client.change("allocateBlocks", { count: 1_024, avoid: [] });
   const given = map.groups.filter(({ group }) => ranges.some((range) => range.group === group));
-  t.true(given.every(({ nodes }) => nodes.length === 2), "and by default as before");
+  t.true(
+    given.every(({ nodes }) => nodes.length === 2),
+    "and by default as before",
+  );
   await cluster.crash();
   await client.resume();
   for (const number of [1, 2, 3, 4]) await TestNode.up(cluster, number);

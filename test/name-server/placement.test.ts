@@ -37,7 +37,9 @@ function firsts(groups: readonly NodeId[][], of: readonly PlacementNode[]): numb
 
 function meetings(groups: readonly NodeId[][], of: readonly PlacementNode[]): number[] {
   return of.flatMap(({ id: left }, i) =>
-    of.slice(i + 1).map(({ id: right }) => groups.filter((group) => group.includes(left) && group.includes(right)).length),
+    of
+      .slice(i + 1)
+      .map(({ id: right }) => groups.filter((group) => group.includes(left) && group.includes(right)).length),
   );
 }
 
