@@ -115,6 +115,8 @@ export const limits = {
 
   /** Blocks that are named in one order or request about blocks. */
   blocksPerOrderMax: 256,
+  /** Blocks in one answer of a storage node about what it holds. */
+  blocksListedMax: 4_096,
 
   /** A deleted block stays readable for so long, for readers with an older layout. */
   reclaimGraceMillis: 5_000,

@@ -1,5 +1,5 @@
 /**
- * What a storage node answers: blocks to clients and other nodes, deletions to the name server.
+ * What a storage node answers: blocks to clients and other nodes; deletions, copies and lists to the name server.
  *
  * A block is verified when it arrives, before anything is done with it. Memory is bounded: writes that are not durable
  * yet share one budget; replies of reads that are not sent yet have one for each connection, so that a client that
@@ -10,11 +10,13 @@ import { firstBadUnit, unitCount } from "../base/checksum.ts";
 import { FsError } from "../base/errno.ts";
 import { blockName } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
+import type { Log } from "../base/log.ts";
 import type { NodeIdentity } from "../block-store/identity.ts";
 import type { BlockStore } from "../block-store/types.ts";
 import type { StorageNodeMethods } from "../protocol/storage-node.ts";
 import { WithPayload, type Handlers, type MethodTable, type ReplyOf, type RequestOf } from "../rpc/types.ts";
 import { ByteBudget } from "./byte-budget.ts";
+import { copyBlocks } from "./copying.ts";
 import type { Neighbours } from "./neighbours.ts";
 
 type Request<M extends keyof StorageNodeMethods> = RequestOf<StorageNodeMethods, M>;
@@ -25,6 +27,7 @@ export interface BlockServiceParts {
   readonly identity: NodeIdentity;
   readonly neighbours: Neighbours;
   readonly pool: BufferPool;
+  readonly log: Log;
 }
 
 export class BlockService {
@@ -34,6 +37,8 @@ export class BlockService {
     waitingBytesMax: limits.blockWriteWaitingBytesMax,
   });
   readonly #reads = new WeakMap<object, ByteBudget>();
+  /** Requests of clients, ever. */
+  #foreground = 0;
 
   constructor(parts: BlockServiceParts) {
     this.#parts = parts;
@@ -41,29 +46,38 @@ export class BlockService {
 
   /** For whoever connects here. */
   get handlers(): Handlers<StorageNodeMethods, MethodTable> {
+    const ordersOnly = (): never => {
+      throw new FsError(
+        "EPERM",
+        "blocks are deleted, copied and listed by order of the name server only, on the node's own connection to it",
+      );
+    };
     return {
       ...this.nameServerHandlers,
-      deleteBlocks: () => {
-        throw new FsError(
-          "EPERM",
-          "blocks are deleted by order of the name server only, on the node's own connection to it",
-        );
-      },
+      deleteBlocks: ordersOnly,
+      copyBlocks: ordersOnly,
+      listBlocks: ordersOnly,
     };
   }
 
   /** For the connection that this node opened to its name server. */
   get nameServerHandlers(): Handlers<StorageNodeMethods, MethodTable> {
     return {
-      writeBlock: async (request, { payload }) => {
+      writeBlock: async (request, { payload, peer }) => {
+        if (peer.remote.role === "client") this.#foreground++;
         try {
           return await this.#writeBlock(request, payload.bytes);
         } finally {
           payload.release();
         }
       },
-      readBlock: (request, { peer }) => this.#readBlock(request, peer),
+      readBlock: (request, { peer }) => {
+        if (peer.remote.role === "client") this.#foreground++;
+        return this.#readBlock(request, peer);
+      },
       deleteBlocks: (request) => this.#deleteBlocks(request),
+      copyBlocks: (request) => this.#copyBlocks(request),
+      listBlocks: (request) => this.#listBlocks(request),
       nodeStatus: () => this.#status(),
     };
   }
@@ -128,6 +142,20 @@ export class BlockService {
     await this.#parts.identity.obey(epoch);
     await this.#parts.store.remove(blocks);
     return {};
+  }
+
+  async #copyBlocks(request: Request<"copyBlocks">): Promise<Reply<"copyBlocks">> {
+    const { store, identity, neighbours, log } = this.#parts;
+    await identity.obey(request.epoch);
+    const before = this.#foreground;
+    const done = await copyBlocks({ store, neighbours, log, memory: this.#writes }, request);
+    return { ...done, foreground: this.#foreground - before };
+  }
+
+  async #listBlocks({ epoch, group, first, limit }: Request<"listBlocks">): Promise<Reply<"listBlocks">> {
+    await this.#parts.identity.obey(epoch);
+    const listed = this.#parts.store.list(group, first, limit);
+    return { blocks: listed.map(({ block, length }) => ({ number: block.number, length })) };
   }
 
   #status(): Reply<"nodeStatus"> {

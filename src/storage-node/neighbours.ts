@@ -1,5 +1,5 @@
 /**
- * Connections to the other storage nodes, for the chain of a write: one per node, opened at the first block for it, kept,
+ * Connections to the other storage nodes, for the chain of a write and for copies: one per node, opened at the first block for it, kept,
  * opened again after it broke. A bounded number: the one unused for the longest makes way.
  */
 import { errnoOf, FsError } from "../base/errno.ts";
@@ -51,22 +51,28 @@ export class Neighbours {
     const [next, ...rest] = chain as [ChainMember, ...ChainMember[]];
     const patience = forwardMillis + (write.length / 2 ** 20) * forwardMillisPerMiB;
     const deadlineMillis = patience * (1 + forwardShare * rest.length);
+    const request = { ...write, forward: rest };
     try {
-      for (;;) {
-        const link = this.#link(next);
-        const wasNew = link.isNew;
-        link.isNew = false;
-        try {
-          const peer = await link.opening;
-          await peer.call("writeBlock", { ...write, forward: rest }, { payload: [bytes], deadlineMillis });
-          return;
-        } catch (error) {
-          // The node was restarted since the last block: writing the same block again is harmless.
-          if (wasNew || errnoOf(error) !== "ECONNRESET" || this.#isClosed) throw error;
-        }
-      }
+      await this.ask(next, (peer) => peer.call("writeBlock", request, { payload: [bytes], deadlineMillis }));
     } catch (cause) {
       throw failureOf(next.node, cause);
+    }
+  }
+
+  /**
+   * Calls a node over its connection, which is opened when there is none. Once more when the node was restarted since
+   * the last call: `call` must be harmless when it is done twice. Rejects as the call or the connecting does.
+   */
+  async ask<T>(member: ChainMember, call: (peer: NodePeer) => Promise<T>): Promise<T> {
+    for (;;) {
+      const link = this.#link(member);
+      const wasNew = link.isNew;
+      link.isNew = false;
+      try {
+        return await call(await link.opening);
+      } catch (error) {
+        if (wasNew || errnoOf(error) !== "ECONNRESET" || this.#isClosed) throw error;
+      }
     }
   }
 

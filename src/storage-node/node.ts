@@ -69,7 +69,7 @@ export async function createStorageNode(options: StorageNodeOptions): Promise<St
     );
   };
   const neighbours = new Neighbours(connectNode);
-  const service = new BlockService({ store, identity, neighbours, pool });
+  const service = new BlockService({ store, identity, neighbours, pool, log });
 
   const listener = await serve(surroundings, {
     address: options.listen,

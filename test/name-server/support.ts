@@ -1,12 +1,13 @@
 /** A name server on a memory store and a memory network under a simulated clock, with clients and storage nodes to play. */
 import { seededRandom } from "../../src/base/random.ts";
 import { silentLog, type Log } from "../../src/base/log.ts";
-import type { ClusterId, Ino, NodeId, SessionId } from "../../src/base/ids.ts";
+import { blockName, type ClusterId, type Ino, type NodeId, type SessionId } from "../../src/base/ids.ts";
 import { nameFromText } from "../../src/base/name.ts";
 import { openMemoryStore, type Store } from "../../src/metadata-store/open.ts";
 import { createNameServer } from "../../src/name-server/name-server.ts";
 import { peerMethods, type NameServer, type NameServerOptions } from "../../src/name-server/types.ts";
 import { clientMethods, type ClientMethods } from "../../src/protocol/client.ts";
+import type { CopyProblem } from "../../src/protocol/copy-methods.ts";
 import type { LeaseGrant, LeaseNews, LeaseRecall } from "../../src/protocol/leases.ts";
 import { nameServerMethods, type NameServerMethods } from "../../src/protocol/name-server.ts";
 import { storageNodeMethods, type StorageNodeMethods } from "../../src/protocol/storage-node.ts";
@@ -260,6 +261,12 @@ export class TestNode {
   /** What the node does before it answers an order to delete. */
   beforeDelete: () => void | Promise<void> = () => undefined;
   answersStatus = true;
+  /** What it holds, as `group/number`, with lengths. */
+  readonly held = new Map<string, number>();
+  /** Blocks that it was told to copy, and from whom, order by order. */
+  readonly copyOrders: { blocks: string[]; sources: NodeId[] }[] = [];
+  /** What it says to an order to copy a block; by default it has it then. */
+  onCopy: (block: string) => CopyProblem | undefined | Promise<CopyProblem | undefined> = () => undefined;
 
   constructor(cluster: TestCluster, number: number) {
     this.cluster = cluster;
@@ -281,9 +288,21 @@ export class TestNode {
       readBlock: unexpected,
       deleteBlocks: async ({ blocks }) => {
         await this.beforeDelete();
-        for (const { group, number } of blocks) this.deleted.push(`${String(group)}/${String(number)}`);
+        for (const block of blocks) {
+          this.deleted.push(blockName(block));
+          this.held.delete(blockName(block));
+        }
         return {};
       },
+      copyBlocks: (order) => this.#copy(order),
+      listBlocks: ({ group, first, limit }) => ({
+        blocks: [...this.held]
+          .map(([name, length]) => ({ at: name.split("/").map(Number), length }))
+          .filter(({ at }) => at[0] === group && (at[1] as number) >= first)
+          .sort((a, b) => (a.at[1] as number) - (b.at[1] as number))
+          .slice(0, limit)
+          .map(({ at, length }) => ({ number: at[1] as number, length })),
+      }),
       nodeStatus: () =>
         this.answersStatus
           ? {
@@ -298,6 +317,24 @@ export class TestNode {
           : new Promise(() => undefined),
     };
     this.peer = await this.cluster.connect({ role: "storage-node", id: this.id }, storageNodeMethods, handlers);
+  }
+
+  async #copy(order: RequestOf<StorageNodeMethods, "copyBlocks">): Promise<ReplyOf<StorageNodeMethods, "copyBlocks">> {
+    const { blocks, sources } = order;
+    this.copyOrders.push({
+      blocks: blocks.map(({ block }) => blockName(block)),
+      sources: sources.map(({ node }) => node),
+    });
+    const reply: ReplyOf<StorageNodeMethods, "copyBlocks"> = { copied: [], failed: [], foreground: 0 };
+    for (const { block, length } of blocks) {
+      const problem = await this.onCopy(blockName(block));
+      if (problem !== undefined) reply.failed.push({ block, problem });
+      else {
+        this.held.set(blockName(block), length);
+        reply.copied.push(block);
+      }
+    }
+    return reply;
   }
 
   async register(more: Partial<RequestOf<NameServerMethods, "registerNode">> = {}): Promise<ClusterId> {
