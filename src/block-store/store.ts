@@ -193,12 +193,11 @@ export class Store implements BlockStore {
     const done = this.#parts.appender.append(record);
     this.#pending.set(name, { done, checksums: record.movedFrom === undefined ? record.checksums : null });
     try {
-      await done;
+      // No longer pending when it has settled: who waits for it would spin while the disk is asked.
+      await done.finally(() => this.#pending.delete(name));
     } catch (error) {
       if (errnoOf(error) === "ENOSPC") await this.#parts.diskSpace.ask();
       throw error;
-    } finally {
-      this.#pending.delete(name);
     }
   }
 

@@ -8,13 +8,13 @@ import { seededRandom, type Random } from "../../src/base/random.ts";
 import { memoryBackend } from "../../src/block-store/memory-backend.ts";
 import type { BlockStore } from "../../src/block-store/types.ts";
 import { SimulatedClock } from "../support/simulated-clock.ts";
-import { FaultyDisk } from "./faulty-disk.ts";
+import { FaultyDisk } from "../support/faulty-disk.ts";
 import { holds, id, MiB, openStore, put, randomSeed } from "./support.ts";
 
 const capacityBytes = 40 * MiB;
 
 class World {
-  disk = new FaultyDisk();
+  disk: FaultyDisk;
   backend = memoryBackend();
   clock = new SimulatedClock();
   readonly random: Random;
@@ -26,6 +26,7 @@ class World {
 
   constructor(seed: number) {
     this.random = seededRandom(seed);
+    this.disk = new FaultyDisk(this.random);
   }
 
   open(): Promise<BlockStore> {
@@ -117,12 +118,14 @@ async function finish(world: World, store: BlockStore): Promise<End> {
   switch (end) {
     case "sync fails":
     case "write fails":
+      // A full disk would refuse the write before.
+      disk.capacity = Infinity;
       disk.fault = (call) => (call === (end === "sync fails" ? "sync" : "write") ? "EIO" : undefined);
       world.put(store);
       await store.failed.catch((error: unknown) => errnoOf(error));
       break;
     case "disk is full":
-      disk.totalBytes = disk.usedBytes + random.below(30_000);
+      disk.capacity = disk.usedBytes + random.below(30_000);
       await world.work(store, 10);
       break;
     case "close":
@@ -131,7 +134,9 @@ async function finish(world: World, store: BlockStore): Promise<End> {
     case "crash":
     case "kill":
   }
-  world.disk = end === "crash" || random.below(4) === 0 ? disk.crash(random) : disk.kill();
+  world.disk = end === "crash" || random.below(4) === 0 ? disk.crash() : disk.kill();
+  // Else the start finds the disk as full as it was.
+  if (random.below(2) === 0) world.disk.capacity = Infinity;
   return end;
 }
 
@@ -139,6 +144,8 @@ async function finish(world: World, store: BlockStore): Promise<End> {
 const cutOffAndForgotten = 1_087_401_133;
 /** The disk was full in the middle of a new segment's header: it was taken for one with a header. */
 const halfAHeader = 1_070_934_314;
+/** The disk was full, and a removal that waited for the block's refused put kept the process from hearing anything else. */
+const removedWhileRefused = 2_020_077_891;
 
 for (const [title, lose] of [
   ["what was answered survives whatever ends the process", () => false],
@@ -146,7 +153,12 @@ for (const [title, lose] of [
 ] as const) {
   test(title, async (t) => {
     const first = randomSeed(t);
-    for (const seed of [cutOffAndForgotten, halfAHeader, ...Array.from({ length: 12 }, (_, i) => first + i)]) {
+    for (const seed of [
+      cutOffAndForgotten,
+      halfAHeader,
+      removedWhileRefused,
+      ...Array.from({ length: 12 }, (_, i) => first + i),
+    ]) {
       const world = new World(seed);
       const story: string[] = [];
       for (let round = 0; round < 6; round++) {
@@ -163,7 +175,7 @@ for (const [title, lose] of [
         t.is(problem, undefined, `seed ${String(seed)}: ${story.join(", ")}`);
         // Nothing of what it showed may depend on what is not durable yet.
         if (world.random.below(2) === 0) {
-          world.disk = world.disk.crash(world.random);
+          world.disk = world.disk.crash();
           story.push("crash after start");
         } else await store.close();
       }

@@ -4,14 +4,13 @@ import { blockChecksums, firstBadUnit } from "../../src/base/checksum.ts";
 import type { NodeId } from "../../src/base/ids.ts";
 import { memoryBackend } from "../../src/block-store/memory-backend.ts";
 import { headBytes, recordBytes } from "../../src/block-store/record.ts";
-import { FaultyDisk } from "./faulty-disk.ts";
-import { content, holds, id, identity, MiB, openStore, put, rejectsWith } from "./support.ts";
+import { content, holds, id, identity, MiB, memoryDisk, openStore, put, rejectsWith } from "./support.ts";
 
 const first = "segments/00000001.segment";
 const length = 20_000;
 
 async function filled(t: ExecutionContext, count = 10) {
-  const disk = new FaultyDisk();
+  const disk = memoryDisk();
   const backend = memoryBackend();
   const store = await openStore(disk, { backend });
   for (let number = 0; number < count; number++) await put(store, number, length);
@@ -67,7 +66,7 @@ test("a block whose stored copy is damaged is replaced by the next put of it", a
 
 test("a record at another place, or of another node, is not believed", async (t) => {
   const { disk, store, headAt } = await filled(t);
-  const inode = disk.files.get(first)?.visible.bytes as Buffer;
+  const inode = disk.bytesOf(first);
   inode.copy(inode, headAt(4), headAt(6), headAt(7));
   await rejectsWith(t, "EIO", store.get(id(4), 0, length));
   await store.close();
@@ -99,13 +98,13 @@ for (const call of ["write", "sync"] as const) {
 
 test("a full disk refuses puts and loses nothing; when there is room again, it goes on", async (t) => {
   const { disk, store, backend } = await filled(t);
-  disk.totalBytes = disk.usedBytes + 30_000;
+  disk.capacity = disk.usedBytes + 30_000;
   const results = await Promise.allSettled([100, 101, 102].map((number) => put(store, number, length)));
   for (const result of results) t.regex(String((result as PromiseRejectedResult).reason), /ENOSPC/);
   t.is(store.space().freeBytes <= 30_000, true);
   for (let number = 0; number < 10; number++) t.true(await holds(store, number, length));
   await store.remove([id(0)]);
-  disk.totalBytes = Infinity;
+  disk.capacity = Infinity;
   await put(store, 103, length);
   await store.close();
   const reopened = await openStore(disk, { backend });
@@ -115,7 +114,7 @@ test("a full disk refuses puts and loses nothing; when there is room again, it g
 });
 
 test("a segment with an unreadable live block is not compacted away", async (t) => {
-  const disk = new FaultyDisk();
+  const disk = memoryDisk();
   const store = await openStore(disk, { backend: memoryBackend(), capacityBytes: 40 * MiB });
   // The first segment (4.5 MiB) takes blocks 0 to 7.
   for (let number = 0; number < 17; number++) await put(store, number, MiB / 2);
@@ -126,14 +125,14 @@ test("a segment with an unreadable live block is not compacted away", async (t) 
     await wait(10);
     if (disk.counts.remove > 0 || waited > 500) break;
   }
-  t.true(disk.files.has(first));
+  t.true(disk.has(first));
   await rejectsWith(t, "EIO", store.get(id(3), 0, 1));
   t.true(await holds(store, 6, MiB / 2));
   await store.close();
 });
 
 test("blocks are read, removed and written while segments are compacted under them", async (t) => {
-  const disk = new FaultyDisk();
+  const disk = memoryDisk();
   const store = await openStore(disk, { backend: memoryBackend(), capacityBytes: 40 * MiB });
   const alive = new Set<number>();
   let isDone = false;
@@ -172,7 +171,7 @@ test("blocks are read, removed and written while segments are compacted under th
 });
 
 test("one sync serves every put that waited for it", async (t) => {
-  const disk = new FaultyDisk();
+  const disk = memoryDisk();
   const store = await openStore(disk, { backend: memoryBackend() });
   await put(store, 1000, 100);
   const before = disk.counts.sync;

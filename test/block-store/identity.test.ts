@@ -2,24 +2,24 @@ import test from "ava";
 import type { ClusterId } from "../../src/base/ids.ts";
 import { seededRandom } from "../../src/base/random.ts";
 import { openIdentity } from "../../src/block-store/identity.ts";
-import { FaultyDisk } from "./faulty-disk.ts";
+import { FaultyDisk } from "../support/faulty-disk.ts";
 import { rejectsWith } from "./support.ts";
 
 const mine = "00000000000000cc" as ClusterId;
 const other = "00000000000000dd" as ClusterId;
 
 test("a node keeps its id, cluster and epoch through crashes", async (t) => {
-  let disk = new FaultyDisk();
   const random = seededRandom(1);
+  let disk = new FaultyDisk(random);
   const { node, cluster, epoch } = await openIdentity(disk, random);
   t.regex(node, /^[0-9a-f]{16}$/);
   t.deepEqual([cluster, epoch], [null, 0]);
-  disk = disk.crash(random);
+  disk = disk.crash();
   const again = await openIdentity(disk, random);
   t.is(again.node, node);
   await again.adopt(mine);
   await again.obey(4);
-  disk = disk.crash(random);
+  disk = disk.crash();
   const last = await openIdentity(disk, random);
   t.deepEqual([last.node, last.cluster, last.epoch], [node, mine, 4]);
 });
@@ -36,7 +36,7 @@ test("a node refuses another cluster and older epochs", async (t) => {
 test("a damaged identity stops the node instead of making another", async (t) => {
   const disk = new FaultyDisk();
   await openIdentity(disk, seededRandom(1));
-  const size = disk.files.get("node.json")?.visible.bytes.length ?? 0;
+  const size = disk.bytesOf("node.json").length;
   for (let at = 0; at < size - 1; at++) {
     disk.flip("node.json", at);
     await rejectsWith(t, "EIO", openIdentity(disk, seededRandom(2)));

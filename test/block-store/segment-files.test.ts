@@ -3,7 +3,7 @@ import { limits } from "../../src/base/limits.ts";
 import { fileHeaderBytes, decodeFileHeader } from "../../src/block-store/record.ts";
 import { SegmentFiles } from "../../src/block-store/segment-files.ts";
 import { capacityBytesMin, growthLimit, segmentBytesFor } from "../../src/block-store/space.ts";
-import { FaultyDisk } from "./faulty-disk.ts";
+import { FaultyDisk } from "../support/faulty-disk.ts";
 import { identity, MiB, openStore, rejectsWith } from "./support.ts";
 
 const owner = { node: identity.node, cluster: identity.cluster as NonNullable<typeof identity.cluster> };

@@ -3,12 +3,11 @@ import { blockChecksums } from "../../src/base/checksum.ts";
 import { sleep, systemClock } from "../../src/base/clock.ts";
 import { limits } from "../../src/base/limits.ts";
 import { memoryBackend } from "../../src/block-store/memory-backend.ts";
-import { FaultyDisk } from "./faulty-disk.ts";
-import { content, holds, id, MiB, openStore, put, rejectsWith, temporaryDisk } from "./support.ts";
+import { content, holds, id, MiB, memoryDisk, openStore, put, rejectsWith, temporaryDisk } from "./support.ts";
 
 for (const kind of ["real disk and LMDB", "simulated disk and memory"] as const) {
   const open = async (t: Parameters<typeof temporaryDisk>[0], capacityBytes = 64 * MiB) => {
-    const disk = kind === "real disk and LMDB" ? await temporaryDisk(t) : new FaultyDisk();
+    const disk = kind === "real disk and LMDB" ? await temporaryDisk(t) : memoryDisk();
     const backend = kind === "real disk and LMDB" ? {} : { backend: memoryBackend() };
     const again = () => openStore(disk, { capacityBytes, ...backend });
     return { disk, again, store: await again() };
@@ -172,7 +171,7 @@ test("puts that find too little space given back are refused, and do not wait fo
 });
 
 test("a store never takes more than its capacity, whatever is copied and removed", async (t) => {
-  const disk = new FaultyDisk();
+  const disk = memoryDisk();
   const capacityBytes = 40 * MiB;
   const store = await openStore(disk, { capacityBytes, backend: memoryBackend() });
   let most = 0;

@@ -14,6 +14,7 @@ import type { NodeIdentity } from "../../src/block-store/identity.ts";
 import type { IndexBackendFactory } from "../../src/block-store/index-backend.ts";
 import { openBlockStore } from "../../src/block-store/open.ts";
 import type { BlockStore } from "../../src/block-store/types.ts";
+import { FaultyDisk } from "../support/faulty-disk.ts";
 
 export const MiB = 1024 * 1024;
 const node = "00000000000000aa" as NodeId;
@@ -64,6 +65,13 @@ export function openStore(disk: Disk, options: OpenOptions = {}): Promise<BlockS
     log: silentLog,
     ...(options.backend === undefined ? {} : { backend: options.backend }),
   });
+}
+
+/** A disk in memory that answers in a later turn of the event loop, as real ones do. */
+export function memoryDisk(): FaultyDisk {
+  const disk = new FaultyDisk();
+  disk.turns = () => 1;
+  return disk;
 }
 
 /** A folder of its own on the real disk, gone after the test. */

@@ -20,7 +20,7 @@ import { planRead } from "../../src/remote/plan-read.ts";
 import type { NameServer } from "../../src/remote/types.ts";
 import { connectPeer } from "../../src/rpc/open.ts";
 import { createStorageNode, type StorageNode } from "../../src/storage-node/node.ts";
-import { FaultyDisk } from "../block-store/faulty-disk.ts";
+import { FaultyDisk } from "../support/faulty-disk.ts";
 import { MiB, openStore } from "../block-store/support.ts";
 import { live, TestClient, TestCluster } from "../name-server/support.ts";
 import { settle } from "../support/simulated-clock.ts";

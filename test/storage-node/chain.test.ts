@@ -102,11 +102,11 @@ test("a full node says so through the chain, with its name", (t) =>
   withCluster(t, 2, async (cluster, nodes) => {
     const [a, b] = nodes as [TestNode, TestNode];
     const client = await cluster.client(a);
-    b.disk.totalBytes = b.disk.usedBytes + 1024;
+    b.disk.capacity = b.disk.usedBytes + 1024;
     const error = await t.throwsAsync(client.call("writeBlock", ...request(1, 50_000, [b])), { instanceOf: FsError });
     t.is(error.errno, "ENOSPC");
     t.regex(error.message, new RegExp(`failed: node ${b.member.node}`));
-    b.disk.totalBytes = Infinity;
+    b.disk.capacity = Infinity;
     await client.call("writeBlock", ...request(2, 50_000, [b]));
   }));
 

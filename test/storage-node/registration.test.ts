@@ -9,7 +9,7 @@ test("a new node joins the cluster that answers it, durably, and tells what it h
     const { identity, store, node, disk } = a as TestNode;
     t.is(identity.cluster, clusterId);
     t.is(identity.epoch, 1);
-    t.true(disk.durableFiles.has("node.json"));
+    t.true(disk.isDurable("node.json"));
     const [registration] = cluster.nameServer.registrations;
     t.is(registration?.cluster, null);
     t.deepEqual(registration?.address, node.address);

@@ -13,7 +13,7 @@ import { createMemoryNetwork, type MemoryNetwork } from "../../src/rpc/memory-tr
 import { connectPeer, serve, type Surroundings } from "../../src/rpc/open.ts";
 import type { Address, Listener, Peer, RequestOf } from "../../src/rpc/types.ts";
 import { createStorageNode, type StorageNode } from "../../src/storage-node/node.ts";
-import { FaultyDisk } from "../block-store/faulty-disk.ts";
+import { FaultyDisk } from "../support/faulty-disk.ts";
 import { MiB, openStore } from "../block-store/support.ts";
 
 export const cluster = "00000000000000cc" as ClusterId;

@@ -2,34 +2,19 @@
  * A disk in memory that fails as real ones do, from a seed. `crash()` is a loss of power: of what was not synced, each
  * sector of 512 bytes is there or not, a file's size is the old or the new one, and of each folder's changes only the
  * first few happened. `kill()` is the end of the process alone: the page cache survives. Either way the old disk is dead:
- * every further operation on it rejects.
+ * every further operation on it rejects. It fills up as disks do: the write that does not fit happens in part.
  */
 import type { Disk, DiskFile, OpenOptions } from "../../src/base/disk.ts";
 import { FsError, type ErrnoName } from "../../src/base/errno.ts";
-import type { Random } from "../../src/base/random.ts";
+import { seededRandom, type Random } from "../../src/base/random.ts";
+import { change, emptyFolder, FaultyFile, type Folder } from "./faulty-file.ts";
 
 export type DiskOperation = "open" | "read" | "write" | "sync" | "rename" | "remove" | "syncFolder";
 
 const sectorBytes = 512;
 
-interface Inode {
-  content: Buffer;
-  size: number;
-  durable: Buffer;
-  durableSize: number;
-  readonly dirty: Set<number>;
-}
-
-interface Folder {
-  entries: Map<string, Inode>;
-  durable: Map<string, Inode>;
-  /** States of the folder after each change since it was synced. */
-  changes: Map<string, Inode>[];
-}
-
-interface Fault {
+interface Fault extends Pick<FsError, "errno"> {
   readonly operation: DiskOperation;
-  readonly errno: ErrnoName;
   readonly path: string | undefined;
   left: number;
 }
@@ -38,6 +23,12 @@ export class FaultyDisk implements Disk {
   readonly root: string;
   /** How many operations were begun: where `crashAfter` may cut. */
   operations = 0;
+  /** The same for each kind. */
+  readonly counts = { open: 0, read: 0, write: 0, sync: 0, rename: 0, remove: 0, syncFolder: 0 };
+  /** Says which operations fail, as long as it is set. */
+  fault: (operation: DiskOperation, path: string) => ErrnoName | undefined = () => undefined;
+  /** How many turns of the event loop an operation takes; 0: it ends in the same turn. */
+  turns: () => number = () => 0;
   readonly #random: Random;
   readonly #folders = new Map<string, Folder>();
   readonly #faults: Fault[] = [];
@@ -46,7 +37,7 @@ export class FaultyDisk implements Disk {
   #isDead = false;
 
   /** @param root a real folder, for what is not injected (LMDB) */
-  constructor(random: Random, root = "/proc/nowhere") {
+  constructor(random: Random = seededRandom(1), root = "/proc/nowhere") {
     this.#random = random;
     this.root = root;
     this.#folders.set("", emptyFolder());
@@ -67,13 +58,18 @@ export class FaultyDisk implements Disk {
     this.#capacity = bytes;
   }
 
+  get usedBytes(): number {
+    const files = new Set([...this.#folders.values()].flatMap((folder) => [...folder.entries.values()]));
+    return [...files].reduce((sum, file) => sum + file.size, 0);
+  }
+
   get isDead(): boolean {
     return this.#isDead;
   }
 
   crash(): FaultyDisk {
     return this.#successor(
-      (inode) => afterPowerLoss(inode, this.#random),
+      (file) => file.afterPowerLoss(this.#random),
       (folder) => {
         const states = [folder.durable, ...folder.changes];
         return states[this.#random.below(states.length)] ?? folder.durable;
@@ -83,7 +79,7 @@ export class FaultyDisk implements Disk {
 
   kill(): FaultyDisk {
     return this.#successor(
-      (inode) => ({ ...inode, dirty: new Set(inode.dirty) }),
+      (file) => file.afterKill(),
       (folder) => folder.entries,
       true,
     );
@@ -91,10 +87,7 @@ export class FaultyDisk implements Disk {
 
   /** Inverts bits of one byte, as a rotten sector would show them. */
   flip(path: string, offset: number, mask = 1): void {
-    const inode = this.#inode(path);
-    for (const bytes of [inode.content, inode.durable]) {
-      if (offset < bytes.length) bytes[offset] = (bytes[offset] ?? 0) ^ mask;
-    }
+    this.#file(path).flip(offset, mask);
   }
 
   /** Removes a file as if it had never been. */
@@ -103,9 +96,20 @@ export class FaultyDisk implements Disk {
     for (const entries of [folder.entries, folder.durable, ...folder.changes]) entries.delete(name);
   }
 
+  /** A view of what can be read. */
   bytesOf(path: string): Buffer {
-    const { content, size } = this.#inode(path);
-    return content.subarray(0, size);
+    return this.#file(path).bytes;
+  }
+
+  has(path: string): boolean {
+    const { folder, name } = this.#split(path);
+    return folder.entries.has(name);
+  }
+
+  /** Whether the name would survive a crash. */
+  isDurable(path: string): boolean {
+    const { folder, name } = this.#split(path);
+    return folder.durable.has(name);
   }
 
   async open(path: string, mode: "open" | "create", options?: OpenOptions): Promise<DiskFile> {
@@ -114,9 +118,9 @@ export class FaultyDisk implements Disk {
     const found = folder.entries.get(name);
     if (mode === "create" && found !== undefined) throw new FsError("EEXIST", path);
     if (mode === "open" && found === undefined) throw new FsError("ENOENT", path);
-    const inode = found ?? emptyInode();
-    if (found === undefined) change(folder, (entries) => entries.set(name, inode));
-    return this.#file(path, inode, options?.synchronous === true);
+    const file = found ?? new FaultyFile();
+    if (found === undefined) change(folder, (entries) => entries.set(name, file));
+    return this.#opened(path, file, options?.synchronous === true);
   }
 
   async list(path: string): Promise<string[]> {
@@ -136,15 +140,15 @@ export class FaultyDisk implements Disk {
     const isCut = await this.#begin("rename", to);
     const source = this.#split(from);
     const target = this.#split(to);
-    const inode = source.folder.entries.get(source.name);
-    if (inode === undefined) throw new FsError("ENOENT", from);
+    const file = source.folder.entries.get(source.name);
+    if (file === undefined) throw new FsError("ENOENT", from);
     if (source.folder === target.folder) {
       change(source.folder, (entries) => {
         entries.delete(source.name);
-        entries.set(target.name, inode);
+        entries.set(target.name, file);
       });
     } else {
-      change(target.folder, (entries) => entries.set(target.name, inode));
+      change(target.folder, (entries) => entries.set(target.name, file));
       change(source.folder, (entries) => entries.delete(source.name));
     }
     this.#cut(isCut, to);
@@ -175,57 +179,65 @@ export class FaultyDisk implements Disk {
 
   async space(): Promise<{ freeBytes: number; totalBytes: number }> {
     await this.#begin("open", "");
-    return { freeBytes: Math.max(0, this.#capacity - this.#used()), totalBytes: this.#capacity };
+    return { freeBytes: Math.max(0, this.#capacity - this.usedBytes), totalBytes: this.#capacity };
   }
 
-  #file(path: string, inode: Inode, isSynchronous: boolean): DiskFile {
+  #opened(path: string, file: FaultyFile, isSynchronous: boolean): DiskFile {
     return {
       read: async (into, position) => {
         await this.#begin("read", path);
-        const end = Math.min(inode.size, position + into.length);
-        if (end <= position) return 0;
-        into.set(inode.content.subarray(position, end));
-        return end - position;
+        return file.read(into, position);
       },
       write: async (pieces, position) => {
         const bytes = Buffer.concat(pieces);
         const isCut = await this.#begin("write", path);
-        if (this.#used() + Math.max(0, position + bytes.length - inode.size) > this.#capacity) {
+        const room = this.#capacity - this.usedBytes + Math.max(0, file.size - position);
+        if (bytes.length > room) {
+          file.write(bytes.subarray(0, Math.max(0, Math.floor(room / sectorBytes) * sectorBytes)), position);
           throw new FsError("ENOSPC", path);
         }
-        writeTo(inode, bytes, position);
+        file.write(bytes, position);
         this.#cut(isCut, path);
-        if (isSynchronous) syncInode(inode);
+        if (isSynchronous) file.sync();
       },
       sync: async () => {
-        const isCut = await this.#begin("sync", path);
+        const endSync = file.beginSync();
+        let isCut: boolean;
+        try {
+          isCut = await this.#begin("sync", path);
+        } catch (error) {
+          if (!this.#isDead) endSync(false);
+          throw error;
+        }
         this.#cut(isCut, path);
-        syncInode(inode);
+        endSync(true);
       },
       truncate: async (bytes) => {
         await this.#begin("write", path);
-        grow(inode, bytes);
-        inode.content.fill(0, Math.min(bytes, inode.size), Math.max(bytes, inode.size));
-        inode.size = bytes;
+        file.truncate(bytes);
       },
       size: async () => {
         await this.#begin("read", path);
-        return inode.size;
+        return file.size;
       },
       close: () => Promise.resolve(),
     };
   }
 
-  /** Resolves in a later microtask, as real operations do: true if the power goes in the middle of this one. */
+  /** Resolves later, as real operations do: true if the power goes in the middle of this one. */
   async #begin(operation: DiskOperation, path: string): Promise<boolean> {
     await Promise.resolve();
+    for (let turn = this.turns(); turn > 0; turn--) await new Promise<void>((resolve) => setImmediate(resolve));
     if (this.#isDead) throw new FsError("EIO", `${path}: the disk is dead`);
+    const errno = this.fault(operation, path);
+    if (errno !== undefined) throw new FsError(errno, `${path}: injected`);
     const index = this.#faults.findIndex((f) => f.operation === operation && (f.path ?? path) === path);
     const fault = this.#faults[index];
     if (fault !== undefined && fault.left-- === 0) {
       this.#faults.splice(index, 1);
       throw new FsError(fault.errno, `${path}: injected`);
     }
+    this.counts[operation] += 1;
     return ++this.operations > this.#crashAt;
   }
 
@@ -235,16 +247,11 @@ export class FaultyDisk implements Disk {
     throw new FsError("EIO", `${path}: the power is gone`);
   }
 
-  #used(): number {
-    const inodes = new Set([...this.#folders.values()].flatMap((folder) => [...folder.entries.values()]));
-    return [...inodes].reduce((sum, inode) => sum + inode.size, 0);
-  }
-
-  #inode(path: string): Inode {
+  #file(path: string): FaultyFile {
     const { folder, name } = this.#split(path);
-    const inode = folder.entries.get(name);
-    if (inode === undefined) throw new FsError("ENOENT", path);
-    return inode;
+    const file = folder.entries.get(name);
+    if (file === undefined) throw new FsError("ENOENT", path);
+    return file;
   }
 
   #split(path: string): { folder: Folder; name: string } {
@@ -255,19 +262,19 @@ export class FaultyDisk implements Disk {
   }
 
   #successor(
-    keep: (inode: Inode) => Inode,
-    entriesOf: (folder: Folder) => Map<string, Inode>,
+    keep: (file: FaultyFile) => FaultyFile,
+    entriesOf: (folder: Folder) => Map<string, FaultyFile>,
     isKill = false,
   ): FaultyDisk {
     this.#isDead = true;
     const disk = new FaultyDisk(this.#random, this.root);
     disk.#capacity = this.#capacity;
-    const copies = new Map<Inode, Inode>();
-    const copyOf = (entries: Map<string, Inode>): Map<string, Inode> =>
+    const copies = new Map<FaultyFile, FaultyFile>();
+    const copyOf = (entries: Map<string, FaultyFile>): Map<string, FaultyFile> =>
       new Map(
-        [...entries].map(([name, inode]) => {
-          const copy = copies.get(inode) ?? keep(inode);
-          copies.set(inode, copy);
+        [...entries].map(([name, file]) => {
+          const copy = copies.get(file) ?? keep(file);
+          copies.set(file, copy);
           return [name, copy];
         }),
       );
@@ -278,57 +285,4 @@ export class FaultyDisk implements Disk {
     }
     return disk;
   }
-}
-
-function emptyInode(): Inode {
-  return { content: Buffer.alloc(0), size: 0, durable: Buffer.alloc(0), durableSize: 0, dirty: new Set() };
-}
-
-function emptyFolder(): Folder {
-  return { entries: new Map(), durable: new Map(), changes: [] };
-}
-
-function change(folder: Folder, apply: (entries: Map<string, Inode>) => unknown): void {
-  apply(folder.entries);
-  folder.changes.push(new Map(folder.entries));
-}
-
-function grow(inode: Inode, bytes: number): void {
-  if (bytes <= inode.content.length) return;
-  const content = Buffer.alloc(Math.max(bytes, inode.content.length * 2, 4096));
-  inode.content.copy(content);
-  inode.content = content;
-}
-
-function writeTo(inode: Inode, bytes: Buffer, position: number): void {
-  grow(inode, position + bytes.length);
-  bytes.copy(inode.content, position);
-  inode.size = Math.max(inode.size, position + bytes.length);
-  const last = Math.floor((position + bytes.length - 1) / sectorBytes);
-  for (let sector = Math.floor(position / sectorBytes); sector <= last; sector++) inode.dirty.add(sector);
-}
-
-function syncInode(inode: Inode): void {
-  for (const sector of inode.dirty) keepSector(inode, sector);
-  inode.dirty.clear();
-  inode.durableSize = inode.size;
-}
-
-function keepSector(inode: Inode, sector: number): void {
-  const start = sector * sectorBytes;
-  const end = Math.min(start + sectorBytes, inode.content.length);
-  if (inode.durable.length < end) {
-    const durable = Buffer.alloc(Math.max(end, inode.content.length));
-    inode.durable.copy(durable);
-    inode.durable = durable;
-  }
-  inode.content.copy(inode.durable, start, start, end);
-}
-
-function afterPowerLoss(inode: Inode, random: Random): Inode {
-  for (const sector of inode.dirty) if (random.below(2) === 0) keepSector(inode, sector);
-  const size = random.below(2) === 0 ? inode.durableSize : inode.size;
-  const content = Buffer.alloc(size);
-  inode.durable.copy(content, 0, 0, size);
-  return { content, size, durable: Buffer.from(content), durableSize: size, dirty: new Set() };
 }
