@@ -14,13 +14,14 @@ SBIN ?= /sbin
 DFS = node_modules/.bin/dfs
 SOURCES := $(shell find src -name '*.ts')
 
-.PHONY: help build up status down check test coverage bench install uninstall clean
+.PHONY: help build up status down check test test-simulation coverage bench install uninstall clean
 
 help:
 	@echo 'make up       build, start a name server and $(NODES) storage nodes, mount $(MNT)'
 	@echo 'make status   what runs and how it is'
 	@echo 'make down     unmount and stop everything; the data stays in $(DIR)'
 	@echo 'make test     all checks and tests        make check   only the static ones'
+	@echo 'make test-simulation [SEED=n] [SEEDS=a-b]   a whole cluster in one process, from seeds'
 	@echo 'make bench    measure this filesystem     make install put dfs and mount.dfs in place'
 	@echo 'make clean    remove what was built'
 
@@ -55,6 +56,10 @@ check: build
 
 test: build
 	@node test/run.mjs
+
+# SEED=7: that one, with its trace. SEEDS=1-500: others than the default's.
+test-simulation: node_modules/.installed
+	@$(if $(SEED),SEED=$(SEED)) $(if $(SEEDS),SEEDS=$(SEEDS)) node --import=tsx test/simulation/run.ts
 
 coverage: build
 	node_modules/.bin/c8 --src src --reporter text-summary node_modules/.bin/ava 'test/{base,rpc,security,protocol,journal,metadata-store,block-store,remote,cache,vfs,name-server,storage-node,cli}/**/*.test.ts'

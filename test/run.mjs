@@ -4,16 +4,17 @@ import { spawn, spawnSync } from "node:child_process";
 import { createInterface } from "node:readline";
 import { missingTools } from "./support/tools.mjs";
 
-/** `files`: ava patterns. `serial`: one test file at a time (mounts, timing). `seconds`: a hung stage is ended. */
+/** `files`: ava patterns; or `script`: prints TAP itself. `serial`: one test file at a time (mounts, timing). `seconds`: a hung stage is ended. */
 const stages = [
   { name: "check", command: ["make", ["check"]], seconds: 600 },
   {
     name: "unit",
     files: [
-      "test/{base,rpc,security,protocol,fuse-codec,journal,metadata-store,block-store,remote,cache,vfs,name-server,storage-node,cli,histories}/**/*.test.ts",
+      "test/{base,rpc,security,protocol,fuse-codec,journal,metadata-store,block-store,remote,cache,vfs,name-server,storage-node,cli,histories,simulation}/**/*.test.ts",
     ],
     seconds: 1200,
   },
+  { name: "simulation", script: "test/simulation/run.ts", seconds: 1800 },
   { name: "driver", files: ["test/fuse/**/*.test.ts"], serial: true, seconds: 600 },
   { name: "mounted", files: ["test/mounted/**/*.test.ts"], serial: true, seconds: 3600 },
   { name: "crash", files: ["test/crash/**/*.test.ts"], serial: true, seconds: 1200 },
@@ -31,13 +32,12 @@ function runCheck({ name, command, seconds }) {
   }
 }
 
-async function runTests({ name, files, serial, seconds }) {
-  const args = [
-    "node_modules/ava/entrypoints/cli.mjs",
-    "--tap",
-    ...(serial ? ["--concurrency=1", "--serial"] : []),
-    ...files,
-  ];
+async function runTests({ name, files, script, serial, seconds }) {
+  const ava = ["node_modules/ava/entrypoints/cli.mjs", "--tap"];
+  const args =
+    script === undefined
+      ? [...ava, ...(serial ? ["--concurrency=1", "--serial"] : []), ...files]
+      : ["--import=tsx", script];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"], detached: true });
   const timer = setTimeout(() => {
     failures.push(`${name}: not done after ${seconds} s`);

@@ -81,6 +81,11 @@ export class PathClient {
     await this.operations.fsync(from(), ino, handle, false);
   }
 
+  /** Everything that was done through this client. */
+  async syncAll(): Promise<void> {
+    await this.operations.syncfs(from(), rootIno);
+  }
+
   async fstat(fd: number): Promise<Attributes> {
     const { ino, handle } = this.file(fd);
     return (await this.operations.getattr(from(), ino, handle)).attributes;

@@ -1,0 +1,101 @@
+/** What goes wrong in a run: chosen by its seed, one thing after the other, until `end`. */
+import { seededRandom, type Random } from "../../src/base/random.ts";
+import type { World } from "./world.ts";
+
+export class Faults {
+  readonly #world: World;
+  readonly #random: Random;
+  #isOver = false;
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#random = seededRandom(world.random.below(2 ** 32));
+  }
+
+  /** `count` faults, at most so long after each other. */
+  begin(count: number, pauseMillis: number): void {
+    if (count === 0) return;
+    this.#world.events.schedule(this.#random.below(pauseMillis), () => {
+      if (this.#isOver) return;
+      this.#one();
+      this.begin(count - 1, pauseMillis);
+    });
+  }
+
+  end(): void {
+    this.#isOver = true;
+    this.#world.heal();
+  }
+
+  #one(): void {
+    const world = this.#world;
+    const host = this.#any(world.hosts());
+    const server = this.#any(["names", ...world.hosts("storage-node")]);
+    switch (this.#random.below(12)) {
+      case 0:
+      case 1:
+        world.kill(host, this.#pause());
+        break;
+      case 2:
+      case 3:
+        world.kill(server, this.#pause());
+        break;
+      case 4:
+        world.powerOff(server, this.#pause());
+        break;
+      case 5:
+        for (const one of world.hosts()) world.powerOff(one, this.#pause());
+        break;
+      case 6:
+        for (const one of world.hosts()) if (!one.startsWith("client")) world.kill(one, this.#pause());
+        break;
+      case 7:
+        world.stall(host, this.#random.below(3) === 0 ? 45_000 : this.#random.below(5_000));
+        break;
+      case 8:
+        this.#cut(host);
+        break;
+      case 9:
+        world.network.slow(host, 1 + this.#random.below(500));
+        world.events.schedule(this.#random.below(20_000), () => {
+          world.network.slow(host, 0);
+        });
+        break;
+      case 10:
+        world.events.note(`${host} loses half a connection`);
+        world.network.breakOneSide(host);
+        break;
+      case 11:
+        if (this.#random.below(2) === 0) world.failSync(server);
+        else world.slowDisk(server, 1 + this.#random.below(100));
+        break;
+    }
+  }
+
+  /** A host from all others, or from one; in one direction, or in both. */
+  #cut(host: string): void {
+    const world = this.#world;
+    const others = world.hosts().filter((other) => other !== host);
+    const from = this.#random.below(2) === 0 ? others : [this.#any(others)];
+    const direction = this.#random.below(4);
+    world.events.note(`${host} is cut off from ${from.join(" ")} (${String(direction)})`);
+    for (const other of from) {
+      if (direction !== 0) world.network.cut(host, other);
+      if (direction !== 1) world.network.cut(other, host);
+    }
+    const millis = this.#random.below(3) === 0 ? this.#random.below(60_000) : this.#random.below(5_000);
+    world.events.schedule(millis, () => {
+      world.events.note("the links are whole again");
+      world.network.heal();
+    });
+  }
+
+  #pause(): { restartMillis: number } {
+    const millis = [0, 50, 1_000, 15_000, 45_000][this.#random.below(5)] ?? 0;
+    return { restartMillis: millis + this.#random.below(100) };
+  }
+
+  #any(of: readonly string[]): string {
+    return of[this.#random.below(of.length)] ?? "";
+  }
+}

@@ -1,0 +1,111 @@
+/** The server processes of the simulated world, as `cli/` puts them together, each started on what its host's disk kept. */
+import { openIdentity } from "../../src/block-store/identity.ts";
+import { memoryBackend } from "../../src/block-store/memory-backend.ts";
+import { openBlockStore } from "../../src/block-store/open.ts";
+import type { BlockStore } from "../../src/block-store/types.ts";
+import { openMemoryStore } from "../../src/metadata-store/open.ts";
+import { createNameServer } from "../../src/name-server/name-server.ts";
+import { peerMethods, type NameServer } from "../../src/name-server/types.ts";
+import { nameServerMethods } from "../../src/protocol/name-server.ts";
+import { serve, type Surroundings } from "../../src/rpc/open.ts";
+import type { Address } from "../../src/rpc/types.ts";
+import { createStorageNode } from "../../src/storage-node/node.ts";
+import { FaultyDisk } from "../support/faulty-disk.ts";
+import { diskOf, indexOf } from "./disk.ts";
+import type { Machine } from "./machine.ts";
+import type { Network } from "./network.ts";
+
+const MiB = 1024 * 1024;
+/** So small that files are closed, recycled and trimmed within a run. */
+const journalFileBytes = 64 * 1024;
+const snapshotJournalBytes = 256 * 1024;
+const overlayBytesMax = 1 * MiB;
+
+export const nameServerAddress: Address = { host: "names", port: 7400 };
+const storagePort = 7500;
+
+/** What outlives the processes of one host. */
+export interface Host {
+  readonly name: string;
+  disk: FaultyDisk;
+  /** Of a storage node: what its index has committed. */
+  readonly index: ReturnType<typeof memoryBackend>;
+  /** What a disk operation takes at most. */
+  readonly slowness: { millis: number };
+}
+
+export interface RunningNameServer {
+  readonly kind: "name-server";
+  readonly server: NameServer;
+}
+export interface RunningStorageNode {
+  readonly kind: "storage-node";
+  readonly store: BlockStore;
+}
+
+export interface Place {
+  readonly machine: Machine;
+  readonly network: Network;
+  readonly host: Host;
+  readonly replicas: number;
+  /** The process ends by its own decision: its store has failed. */
+  readonly onFailed: (error: unknown) => void;
+}
+
+export function surroundingsOf(machine: Machine, network: Network): Surroundings {
+  const { clock, random, log } = machine;
+  return { transport: network.transportOf(machine), clock, random, log };
+}
+
+export async function startNameServer({
+  machine,
+  network,
+  host,
+  replicas,
+  onFailed,
+}: Place): Promise<RunningNameServer> {
+  const { clock, random, log } = machine;
+  const disk = diskOf(machine, host.disk, host.slowness);
+  const store = await openMemoryStore({
+    ...{ disk, clock, log, journalFileBytes, snapshotJournalBytes, overlayBytesMax },
+    afterTurn: (run) => void clock.after(0, run),
+  });
+  store.failed.catch(onFailed);
+  const server = createNameServer({
+    ...{ store, clock, random, log },
+    options: { replicas, version: "simulation", reserveBytes: 0 },
+    space: () => disk.space(),
+  });
+  await server.start();
+  await serve(surroundingsOf(machine, network), {
+    address: { host: machine.host, port: nameServerAddress.port },
+    hello: { role: "name-server", id: server.cluster },
+    ownTable: nameServerMethods,
+    handlers: server.handlers,
+    remoteTable: peerMethods,
+    onPeer: (peer) => {
+      server.connected(peer);
+    },
+  });
+  return { kind: "name-server", server };
+}
+
+export async function startStorageNode({ machine, network, host, onFailed }: Place): Promise<RunningStorageNode> {
+  const { clock, random, log } = machine;
+  const disk = diskOf(machine, host.disk, host.slowness);
+  const identity = await openIdentity(disk, random);
+  const backend = indexOf(machine, host.index, host.slowness);
+  const store = await openBlockStore({ ...{ disk, identity, backend, clock, log }, capacityBytes: 64 * MiB });
+  store.failed.catch(onFailed);
+  await createStorageNode({
+    ...{ store, identity },
+    surroundings: surroundingsOf(machine, network),
+    listen: { host: machine.host, port: storagePort },
+    nameServers: [nameServerAddress],
+  });
+  return { kind: "storage-node", store };
+}
+
+export function newHost(name: string, random: Machine["random"]): Host {
+  return { name, disk: new FaultyDisk(random), index: memoryBackend(), slowness: { millis: 0.3 } };
+}

@@ -1,0 +1,128 @@
+/** Processes on the clients: each does one random thing after the other, and what it did and saw is recorded. */
+import { seededRandom, type Random } from "../../src/base/random.ts";
+import { Choosing, type Kind } from "../histories/choosing.ts";
+import type { Action, Result } from "../histories/history.ts";
+import { directories, registers } from "../histories/shared-folder.ts";
+import { Acting, type SyncAction } from "./acting.ts";
+import type { MountedClient, World } from "./world.ts";
+
+export interface WorkloadOptions {
+  readonly processesPerClient: number;
+  readonly operations: number;
+  /** At most so long between two operations of a process. */
+  readonly pauseMillis: number;
+}
+
+interface Doing {
+  readonly client: MountedClient;
+  readonly process: number;
+  what: string;
+  isDone: boolean;
+}
+
+export class Workload {
+  readonly #world: World;
+  readonly #random: Random;
+  readonly #options: WorkloadOptions;
+  readonly #doing: Doing[] = [];
+  #processes = 0;
+
+  constructor(world: World, options: WorkloadOptions) {
+    this.#world = world;
+    this.#random = seededRandom(world.random.below(2 ** 32));
+    this.#options = options;
+  }
+
+  /** Starts the processes of a client that has just been mounted. */
+  begin(client: MountedClient): void {
+    for (let i = 0; i < this.#options.processesPerClient; i++) {
+      this.#start(client, (process, doing) => this.#work(client, process, doing));
+    }
+  }
+
+  /** What has been begun on clients that are alive, and has not ended. */
+  get unfinished(): string[] {
+    return this.#doing
+      .filter(({ isDone, client }) => !isDone && client.machine.isAlive)
+      .map(({ client, process, what }) => `${client.life.name}, process ${String(process)}: ${what}`);
+  }
+
+  /** Everything is synced; then everything is looked at, on this client. */
+  lookAtAll(client: MountedClient): void {
+    this.#start(client, async (process, doing) => {
+      const acting = new Acting(client.operations, this.#random);
+      const act = (action: Action | SyncAction): Promise<Result> => this.#act(client, acting, { process, doing, action });
+      await act({ type: "sync" });
+      for (const { file } of registers) await act({ type: "read", file });
+      const logs = new Set<string>();
+      for (const { action } of this.#world.recording.entries) if ("log" in action) logs.add(action.log);
+      for (const log of logs) await act({ type: "readLog", log });
+      for (const directory of directories) {
+        const result = await act({ type: "list", directory });
+        if (result.type !== "names") continue;
+        for (const name of result.names) await act({ type: "lookup", directory, name });
+      }
+      await acting.closeAll();
+    });
+  }
+
+  #start(client: MountedClient, run: (process: number, doing: Doing) => Promise<void>): void {
+    const process = this.#processes++;
+    const doing: Doing = { client, process, what: "nothing yet", isDone: false };
+    this.#doing.push(doing);
+    run(process, doing).then(
+      () => {
+        doing.isDone = true;
+      },
+      (error: unknown) => {
+        doing.isDone = true;
+        this.#world.problems.push(`process ${String(process)} on ${client.life.name}: ${String((error as Error).stack)}`);
+      },
+    );
+  }
+
+  async #work(client: MountedClient, process: number, doing: Doing): Promise<void> {
+    const { clock } = client.machine;
+    const random = seededRandom(this.#random.below(2 ** 32));
+    const acting = new Acting(client.operations, random);
+    const linked = await acting.linkedInodes();
+    const choosing = new Choosing(random, { process, linked });
+    const kinds: readonly Kind[] = ["register", "log", "names"];
+    for (let i = 0; i < this.#options.operations; i++) {
+      await new Promise<void>((resolve) => void clock.after(random.below(this.#options.pauseMillis), resolve));
+      const action = this.#next(random, () =>
+        choosing.next(kinds[random.below(kinds.length)] ?? "names", this.#world.events.now / 5_000),
+      );
+      const result = await this.#act(client, acting, { process, doing, action });
+      if (action.type !== "sync" && action.type !== "fsync") choosing.learn(action, result);
+    }
+    doing.what = "closing";
+    if (!(await acting.closeAll())) client.life.losses.push(this.#world.events.steps);
+  }
+
+  #next(random: Random, choose: () => Action): Action | SyncAction {
+    switch (random.below(12)) {
+      case 0:
+        return { type: "sync" };
+      case 1:
+        return { type: "fsync", file: registers[random.below(registers.length)]?.file ?? "" };
+      default:
+        return choose();
+    }
+  }
+
+  async #act(
+    client: MountedClient,
+    acting: Acting,
+    { process, doing, action }: { process: number; doing: Doing; action: Action | SyncAction },
+  ): Promise<Result> {
+    const { events, recording } = this.#world;
+    doing.what = JSON.stringify(action);
+    const entry = recording.begin(client.life, process, action, events.steps);
+    const result = await acting.act(action);
+    // Whatever this moment is, nothing else has happened in it.
+    recording.end(entry, result, events.steps);
+    events.note(`${client.life.name}.${String(process)} ${doing.what}: ${JSON.stringify(result)}`);
+    return result;
+  }
+}

@@ -1,0 +1,244 @@
+/**
+ * The whole cluster in one process from one seed: hosts, what runs on them, and what can be done to them. Everything that
+ * is killed starts again after a while on what its disk kept.
+ */
+import { FsError } from "../../src/base/errno.ts";
+import { seededRandom, type Random } from "../../src/base/random.ts";
+import type { Operations } from "../../src/fuse/operations.ts";
+import { Events } from "./events.ts";
+import { Machine } from "./machine.ts";
+import { mount } from "./mount.ts";
+import { Network } from "./network.ts";
+import { Recording, type Life } from "./record.ts";
+import { newHost, startNameServer, startStorageNode, type Host, type RunningNameServer, type RunningStorageNode } from "./servers.ts";
+
+export interface WorldOptions {
+  readonly seed: number;
+  readonly nodes: number;
+  readonly clients: number;
+  readonly replicas: number;
+  /** Told of every line of the trace. */
+  readonly onNote?: ((line: string) => void) | undefined;
+}
+
+export interface MountedClient {
+  readonly operations: Operations;
+  readonly machine: Machine;
+  readonly life: Life;
+}
+
+type Running = RunningNameServer | RunningStorageNode | ({ readonly kind: "client" } & MountedClient);
+
+interface Place {
+  readonly host: Host;
+  readonly kind: Running["kind"];
+  machine: Machine | undefined;
+  running: Running | undefined;
+  life: Life | undefined;
+  isPowered: boolean;
+}
+
+/** How soon what was killed starts again. */
+export type Pause = { readonly restartMillis: number };
+
+export class World {
+  readonly events: Events;
+  readonly random: Random;
+  readonly network: Network;
+  readonly recording = new Recording();
+  /** What must never be: a process that cannot start, an error that no fault explains. */
+  readonly problems: string[] = [];
+  /** Called with every client that is ready. */
+  onMounted: (client: MountedClient) => void = () => undefined;
+  readonly #options: WorldOptions;
+  readonly #places = new Map<string, Place>();
+  /** Kills that a fault explains: hosts whose disk was told to fail. */
+  readonly #mayFail = new Set<string>();
+
+  constructor(options: WorldOptions) {
+    this.#options = options;
+    this.events = new Events(options.onNote);
+    this.random = seededRandom(options.seed);
+    this.network = new Network(this.events, this.#seeded());
+    this.#addHost("names", "name-server");
+    for (let i = 1; i <= options.nodes; i++) this.#addHost(`storage-${String(i)}`, "storage-node");
+    for (let i = 1; i <= options.clients; i++) this.#addHost(`client-${String(i)}`, "client");
+  }
+
+  hosts(kind?: Running["kind"]): string[] {
+    return [...this.#places.values()].filter((place) => kind === undefined || place.kind === kind).map(nameOf);
+  }
+
+  running(host: string): Running | undefined {
+    return this.#place(host).running;
+  }
+
+  get clients(): MountedClient[] {
+    return this.hosts("client").flatMap((host) => {
+      const running = this.running(host);
+      return running?.kind === "client" ? [running] : [];
+    });
+  }
+
+  isUp(host: string): boolean {
+    return this.#place(host).running !== undefined;
+  }
+
+  start(host: string): void {
+    const place = this.#place(host);
+    if (place.machine !== undefined) return;
+    const skewMillis = this.random.below(4) === 0 ? this.random.below(20_000) - 10_000 : 0;
+    const machine = new Machine({ events: this.events, host, seed: this.random.below(2 ** 32), skewMillis });
+    place.machine = machine;
+    place.isPowered = true;
+    this.network.powered(host);
+    this.events.note(`${host} starts`);
+    this.#run(place, machine).then(
+      (running) => {
+        if (!machine.isAlive) return;
+        place.running = running;
+        this.events.note(`${host} is ready`);
+        if (running.kind === "client") this.onMounted(running);
+      },
+      (error: unknown) => {
+        this.#failed(place, machine, error);
+      },
+    );
+  }
+
+  /** The end of the process alone: what it had given to its kernel is still written. */
+  kill(host: string, { restartMillis }: Pause): void {
+    const place = this.#place(host);
+    if (place.machine === undefined) return;
+    this.events.note(`${host} is killed`);
+    this.network.ended(place.machine);
+    this.#end(place);
+    place.host.disk = place.host.disk.kill();
+    this.#startLater(host, restartMillis);
+  }
+
+  /** The host loses power: what was not synced is lost in part. */
+  powerOff(host: string, { restartMillis }: Pause): void {
+    const place = this.#place(host);
+    this.events.note(`${host} loses power`);
+    if (place.machine !== undefined) {
+      this.network.vanished(place.machine);
+      this.#end(place);
+    }
+    place.isPowered = false;
+    place.host.disk = place.host.disk.crash();
+    this.#startLater(host, restartMillis);
+  }
+
+  /** The process stands still for so long. */
+  stall(host: string, millis: number): void {
+    const { machine } = this.#place(host);
+    if (machine === undefined || machine.isStopped) return;
+    this.events.note(`${host} is stopped`);
+    machine.stop();
+    this.events.schedule(millis, () => {
+      this.events.note(`${host} goes on`);
+      machine.goOn();
+    });
+  }
+
+  /** The next sync on this host's disk fails, upon which the process ends by itself. */
+  failSync(host: string): void {
+    this.events.note(`${host}'s disk fails to sync`);
+    this.#mayFail.add(host);
+    this.#place(host).host.disk.fail("sync", "EIO");
+  }
+
+  slowDisk(host: string, millis: number): void {
+    this.#place(host).host.slowness.millis = millis;
+  }
+
+  /** Every link is whole, every disk fast and without fault. */
+  heal(): void {
+    this.events.note("everything is healed");
+    this.network.heal();
+    for (const { host } of this.#places.values()) host.slowness.millis = 0.3;
+  }
+
+  #seeded(): Random {
+    return seededRandom(this.random.below(2 ** 32));
+  }
+
+  #addHost(name: string, kind: Running["kind"]): void {
+    const host = newHost(name, this.#seeded());
+    this.#places.set(name, { host, kind, ...{ machine: undefined, running: undefined, life: undefined }, isPowered: true });
+  }
+
+  #place(host: string): Place {
+    const place = this.#places.get(host);
+    if (place === undefined) throw new Error(`there is no host ${host}`);
+    return place;
+  }
+
+  async #run(place: Place, machine: Machine): Promise<Running> {
+    const onFailed = (error: unknown): void => {
+      this.#failed(place, machine, error);
+    };
+    const { network } = this;
+    const { host } = place;
+    const { replicas } = this.#options;
+    switch (place.kind) {
+      case "name-server":
+        return startNameServer({ machine, network, host, replicas, onFailed });
+      case "storage-node":
+        return startStorageNode({ machine, network, host, replicas, onFailed });
+      case "client": {
+        const life: Life = { name: host.name, losses: [] };
+        place.life = life;
+        return { kind: "client", life, ...(await this.#mount(machine, life)) };
+      }
+    }
+  }
+
+  /** As often as it takes. */
+  async #mount(machine: Machine, life: Life): ReturnType<typeof mount> {
+    for (;;) {
+      try {
+        return await mount(machine, this.network, () => {
+          this.events.note(`${machine.host} lost its session or leases`);
+          life.losses.push(this.events.steps);
+        });
+      } catch (error) {
+        if (!(error instanceof FsError)) throw error;
+        await new Promise<void>((resolve) => void machine.clock.after(1_000, resolve));
+      }
+    }
+  }
+
+  /** It ended by itself. */
+  #failed(place: Place, machine: Machine, error: unknown): void {
+    if (!machine.isAlive) return;
+    const { name } = place.host;
+    this.events.note(`${name} ends: ${String(error)}`);
+    if (!this.#mayFail.has(name)) this.problems.push(`${name} ended by itself: ${errorText(error)}`);
+    this.kill(name, { restartMillis: 500 });
+  }
+
+  #end(place: Place): void {
+    place.machine?.kill();
+    place.life?.losses.push(this.events.steps);
+    place.machine = undefined;
+    place.running = undefined;
+    place.life = undefined;
+  }
+
+  #startLater(host: string, millis: number): void {
+    this.events.schedule(millis, () => {
+      this.start(host);
+    });
+  }
+}
+
+function nameOf({ host }: Place): string {
+  return host.name;
+}
+
+function errorText(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return `${error.stack ?? String(error)}${error.cause === undefined ? "" : `\ncaused by ${errorText(error.cause)}`}`;
+}
