@@ -13,7 +13,8 @@ const seedsPerTurn = 10;
 /** Far more than the slowest seed on a busy machine: a worker that is silent for so long turns in a circle. */
 const silentMillisMax = 120_000;
 
-type FromWorker = { readonly type: "begun"; readonly seed: number } | { readonly type: "outcome"; readonly outcome: Brief };
+type FromWorker =
+  { readonly type: "begun"; readonly seed: number } | { readonly type: "outcome"; readonly outcome: Brief };
 type Brief = Pick<Outcome, "seed" | "problems" | "steps" | "operations">;
 
 const { SEED, SEEDS = "1-2000", DFS_SIMULATION_WORKER } = process.env;

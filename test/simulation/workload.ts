@@ -51,7 +51,8 @@ export class Workload {
   lookAtAll(client: MountedClient): void {
     this.#start(client, async (process, doing) => {
       const acting = new Acting(client.operations, this.#random);
-      const act = (action: Action | SyncAction): Promise<Result> => this.#act(client, acting, { process, doing, action });
+      const act = (action: Action | SyncAction): Promise<Result> =>
+        this.#act(client, acting, { process, doing, action });
       await act({ type: "sync" });
       for (const { file } of registers) await act({ type: "read", file });
       const logs = new Set<string>();
@@ -76,7 +77,9 @@ export class Workload {
       },
       (error: unknown) => {
         doing.isDone = true;
-        this.#world.problems.push(`process ${String(process)} on ${client.life.name}: ${String((error as Error).stack)}`);
+        this.#world.problems.push(
+          `process ${String(process)} on ${client.life.name}: ${String((error as Error).stack)}`,
+        );
       },
     );
   }

@@ -10,7 +10,14 @@ import { Machine } from "./machine.ts";
 import { mount } from "./mount.ts";
 import { Network } from "./network.ts";
 import { Recording, type Life } from "./record.ts";
-import { newHost, startNameServer, startStorageNode, type Host, type RunningNameServer, type RunningStorageNode } from "./servers.ts";
+import {
+  newHost,
+  startNameServer,
+  startStorageNode,
+  type Host,
+  type RunningNameServer,
+  type RunningStorageNode,
+} from "./servers.ts";
 
 export interface WorldOptions {
   readonly seed: number;
@@ -166,7 +173,12 @@ export class World {
 
   #addHost(name: string, kind: Running["kind"]): void {
     const host = newHost(name, this.#seeded());
-    this.#places.set(name, { host, kind, ...{ machine: undefined, running: undefined, life: undefined }, isPowered: true });
+    this.#places.set(name, {
+      host,
+      kind,
+      ...{ machine: undefined, running: undefined, life: undefined },
+      isPowered: true,
+    });
   }
 
   #place(host: string): Place {
