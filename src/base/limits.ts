@@ -118,6 +118,15 @@ export const limits = {
   /** Blocks in one answer of a storage node about what it holds. */
   blocksListedMax: 4_096,
 
+  /** Things found by a check that wait for whoever asked for it. */
+  fsckQueueMax: 256,
+  /** Findings of one round of a check that are told and repaired one by one; the rest is counted. */
+  fsckFindingsMax: 10_000,
+  /** Inodes, block records or moved contents that one pass of a check keeps in memory. */
+  fsckStretch: 1_000_000,
+  /** A check that nobody asks about for so long ends. */
+  fsckIdleMillis: 60_000,
+
   /** A deleted block stays readable for so long, for readers with an older layout. */
   reclaimGraceMillis: 5_000,
 

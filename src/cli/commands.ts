@@ -1,6 +1,7 @@
 /** Every command with its options and help. */
 import { Command, Option } from "commander";
 import { limits } from "../base/limits.ts";
+import { addFsck } from "./fsck-command.ts";
 import { parseMountOptions, type MountOptions } from "./mount-options.ts";
 import { programVersion } from "./program-info.ts";
 import { parseAddress, parseBytes, parseCount, parseHostLabel } from "./usage.ts";
@@ -144,6 +145,10 @@ export function buildProgram(): Program {
       const reply = await fetchStatus(address, options.secretFile);
       process.stdout.write(options.json ? `${JSON.stringify(reply, null, 2)}\n` : formatStatus(reply));
     });
+
+  addFsck(program, secretFile(), (fsckStatus) => {
+    status = fsckStatus;
+  });
 
   const cluster = program.command("cluster").description("A whole cluster on this machine, as `make up` starts it.");
   cluster

@@ -7,6 +7,7 @@ import { CommanderError, InvalidArgumentError } from "commander";
 import { FsError } from "../base/errno.ts";
 import { buildProgram } from "./commands.ts";
 import { reportFailure } from "./daemon.ts";
+import { fsckUsageStatus } from "./fsck-command.ts";
 import { CommandFailure } from "./failure.ts";
 
 const usageStatus = 2;
@@ -23,7 +24,8 @@ async function main(): Promise<number> {
     if (error instanceof CommanderError) {
       // commander has said what was wrong, except of values that only the command itself looked at.
       if (error instanceof InvalidArgumentError) console.error(`dfs: ${error.message}`);
-      return error.exitCode === 0 ? 0 : usageStatus;
+      if (error.exitCode === 0) return 0;
+      return process.argv[2] === "fsck" ? fsckUsageStatus : usageStatus;
     }
     if (!(error instanceof CommandFailure) && !(error instanceof FsError)) throw error;
     const status = error instanceof CommandFailure ? error.status : 1;

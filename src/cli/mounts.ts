@@ -40,11 +40,25 @@ export interface MountEntry {
 /** The topmost mount at exactly this path, from /proc/self/mounts. */
 export function mountAt(mountPoint: string): MountEntry | undefined {
   const wanted = resolve(mountPoint);
+  return mountTable().findLast((entry) => entry.mountPoint === wanted);
+}
+
+/** The dfs mount that this absolute path is in, if the innermost mount above it is one. */
+export function mountAbove(path: string): MountEntry | undefined {
+  let found: MountEntry | undefined;
+  for (const entry of mountTable()) {
+    const { mountPoint } = entry;
+    const isAbove = path === mountPoint || path.startsWith(mountPoint === "/" ? "/" : `${mountPoint}/`);
+    if (isAbove && mountPoint.length >= (found?.mountPoint.length ?? 0)) found = entry;
+  }
+  return found?.type.startsWith("fuse.dfs") === true ? found : undefined;
+}
+
+function mountTable(): MountEntry[] {
   return readFileSync("/proc/self/mounts", "utf8")
     .split("\n")
     .map((line) => line.split(" "))
-    .map(([source = "", path = "", type = ""]) => ({ source: unescape(source), mountPoint: unescape(path), type }))
-    .findLast((entry) => entry.mountPoint === wanted);
+    .map(([source = "", path = "", type = ""]) => ({ source: unescape(source), mountPoint: unescape(path), type }));
 }
 
 /** Spaces and the like stand as \040 in /proc/self/mounts. */

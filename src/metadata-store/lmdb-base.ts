@@ -15,13 +15,13 @@ import { open, type Database, type RootDatabase } from "lmdb";
 import { checksum } from "../base/checksum.ts";
 import { FsError } from "../base/errno.ts";
 import { assertWholeFile } from "./lmdb-file.ts";
-import type { Materialised, PinnedState } from "./materialised.ts";
+import type { Materialised } from "./materialised.ts";
 import type { Entry } from "./ordered-map.ts";
 import { origin, positionText, type Position } from "../journal/position.ts";
 import { readU64, writeU64 } from "./record-codec.ts";
 import { verifyState } from "./snapshot.ts";
 import { TableSums } from "./table-sums.ts";
-import type { Key } from "./types.ts";
+import type { Key, PinnedState } from "./types.ts";
 import { checksumBytes, openedValue, sealedValue, sealOf, valueChecksum } from "./value-checksum.ts";
 
 export interface LmdbOptions {
@@ -142,6 +142,10 @@ export class LmdbBase implements Materialised {
           if (size >= bytes) break;
         }
         return page;
+      },
+      get: (key) => {
+        const stored = this.#values.get(key, { transaction });
+        return stored === undefined ? undefined : this.#opened(key, stored, stored.length);
       },
       release: () => {
         transaction.done();

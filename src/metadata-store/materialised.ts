@@ -6,7 +6,7 @@ import type { FsError } from "../base/errno.ts";
 import type { Entry } from "./ordered-map.ts";
 import type { Position } from "../journal/position.ts";
 import type { TableSums } from "./table-sums.ts";
-import type { Key, MetadataReader } from "./types.ts";
+import type { MetadataReader, PinnedState } from "./types.ts";
 
 export interface Materialised extends MetadataReader {
   readonly position: Position;
@@ -23,13 +23,4 @@ export interface Materialised extends MetadataReader {
   /** Its content turned out to be wrong: what is on disk must be built anew at the next start. */
   condemn(error: FsError): void;
   close(): Promise<void>;
-}
-
-export interface PinnedState {
-  readonly position: Position;
-  /** As kept beside the values: what reading them all must add up to. Encoded. */
-  readonly sums: Buffer;
-  /** Pairs above `after` in byte order, values checked, fresh: a page of about `bytes`; empty at the end. */
-  page(after: Key, bytes: number): (readonly [Key, Buffer])[];
-  release(): void;
 }

@@ -1,10 +1,10 @@
 /** `Materialised` in memory, for simulation and tests: what LMDB would hold, gone with the process. */
 import { assert } from "../base/assert.ts";
-import type { Materialised, PinnedState } from "./materialised.ts";
+import type { Materialised } from "./materialised.ts";
 import { OrderedMap, type Entry } from "./ordered-map.ts";
 import { origin, type Position } from "../journal/position.ts";
 import { TableSums } from "./table-sums.ts";
-import type { Key } from "./types.ts";
+import type { Key, PinnedState } from "./types.ts";
 import { valueChecksum } from "./value-checksum.ts";
 
 export class MemoryBase implements Materialised {
@@ -41,16 +41,23 @@ export class MemoryBase implements Materialised {
   }
 
   pin(): PinnedState {
-    const entries = [...this.#map.entries()] as (readonly [Key, Buffer])[];
-    let next = 0;
+    const map = new OrderedMap();
+    for (const [key, value] of this.#map.entries()) map.set(key, value);
     return {
       position: this.#position,
       sums: this.sums.encode(),
-      page: (_after, bytes) => {
-        const start = next;
-        for (let size = 0; next < entries.length && size < bytes; next++) size += entries[next]?.[1].length ?? 0;
-        return entries.slice(start, next);
+      page: (after, bytes) => {
+        const page: (readonly [Key, Buffer])[] = [];
+        let size = 0;
+        for (const [key, value] of map.range({ gte: after, lt: beyondAll })) {
+          if (key === after || value === null) continue;
+          page.push([key, value]);
+          size += key.length + value.length;
+          if (size >= bytes) break;
+        }
+        return page;
       },
+      get: (key) => map.get(key) ?? undefined,
       release: () => undefined,
     };
   }
@@ -63,3 +70,5 @@ export class MemoryBase implements Materialised {
     return Promise.resolve();
   }
 }
+
+const beyondAll = "\u0100";

@@ -5,7 +5,6 @@
 import type { Disk, DiskFile } from "../base/disk.ts";
 import { FsError } from "../base/errno.ts";
 import { checksum } from "../base/checksum.ts";
-import type { PinnedState } from "./materialised.ts";
 import type { Position } from "../journal/position.ts";
 import { RecordWindow } from "../journal/record-window.ts";
 import {
@@ -20,7 +19,7 @@ import {
   snapshotHeaderBytes,
 } from "./snapshot-file.ts";
 import { TableSums } from "./table-sums.ts";
-import type { Key } from "./types.ts";
+import type { Key, PinnedState } from "./types.ts";
 import { valueChecksum } from "./value-checksum.ts";
 
 const folder = "snapshot";

@@ -13,11 +13,11 @@ import { FsError } from "../base/errno.ts";
 import type { Log } from "../base/log.ts";
 import { deferred, type Deferred } from "./deferred.ts";
 import type { Journal } from "./journal.ts";
-import type { Materialised, PinnedState } from "./materialised.ts";
+import type { Materialised } from "./materialised.ts";
 import { mergeLayers } from "./merge.ts";
 import { OrderedMap } from "./ordered-map.ts";
 import { takeSnapshot, verifyState, WrongState } from "./snapshot.ts";
-import type { Change, Key, MetadataStore } from "./types.ts";
+import type { Change, Key, MetadataStore, PinnedState } from "./types.ts";
 
 export interface StoreParts {
   readonly disk: Disk;
@@ -117,6 +117,18 @@ export class Store implements MetadataStore {
   /** Reads everything once and compares it with its checksums and table sums. Rejects with EIO, and fails the store. */
   async verify(): Promise<void> {
     await this.#withPinned((state) => verifyState(state, () => new Promise(setImmediate)));
+  }
+
+  /** Lets `use` read one state that contains everything applied before the call, while the store goes on. */
+  async pinned<T>(use: (state: PinnedState) => Promise<T>): Promise<T> {
+    const wanted = this.lastIndex;
+    await this.#journal.durable();
+    while (this.#base.position.index < wanted && this.#active.size + (this.#moving?.size ?? 0) > 0) {
+      if (this.#failure !== undefined) throw this.#failure;
+      this.#startMove();
+      await this.#move;
+    }
+    return this.#withPinned(use);
   }
 
   /** Takes a snapshot of the materialised state and trims the journal below it; joins one that is under way. */

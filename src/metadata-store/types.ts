@@ -6,6 +6,7 @@
  * `durable` says when. Who answers anybody (also a reader) waits for `durable(lastIndex)` first.
  */
 import type { Change, Key } from "../journal/change.ts";
+import type { Position } from "../journal/position.ts";
 
 export type { Change, Key };
 
@@ -34,6 +35,25 @@ export interface MetadataStore extends MetadataReader {
   /** The epoch that goes into records: of this name server's incarnation. */
   readonly epoch: number;
   readonly statistics: { readonly overlayBytes: number; readonly journalBytes: number; readonly records: number };
+  /**
+   * Lets `use` read one state, checked value by value, that contains everything applied before the call and does not move
+   * while the store goes on. What it is held for costs disk space: not longer than it takes to read.
+   */
+  pinned<T>(use: (state: PinnedState) => Promise<T>): Promise<T>;
+  /** Reads everything once and compares it with its checksums and table sums. Rejects with EIO, and fails the store. */
+  verify(): Promise<void>;
   /** Flushes, applies everything to the materialised store, closes. */
   close(): Promise<void>;
+}
+
+/** One state of the store, unmoved by later changes. Whoever was given one releases it. */
+export interface PinnedState {
+  readonly position: Position;
+  /** As kept beside the values: what reading them all must add up to. Encoded. */
+  readonly sums: Buffer;
+  /** Pairs above `after` in byte order, values checked, fresh: a page of about `bytes`; empty at the end. */
+  page(after: Key, bytes: number): (readonly [Key, Buffer])[];
+  /** The value, checked and fresh, or undefined. */
+  get(key: Key): Buffer | undefined;
+  release(): void;
 }

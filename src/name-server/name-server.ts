@@ -17,6 +17,7 @@ import { createCapacity } from "./capacity.ts";
 import { initialiseCluster } from "./cluster.ts";
 import { createClusterMaps } from "./cluster-map.ts";
 import { createExecution } from "./execution.ts";
+import { createFsck } from "./fsck/handlers.ts";
 import { createHandlers } from "./handlers.ts";
 import { createListeningTime } from "./listening.ts";
 import { createLeaseService } from "./lease-service.ts";
@@ -46,6 +47,8 @@ export function createNameServer({ store, clock, random, log, options, space }: 
   const startedAt = clock.monotonicMillis();
   const peers = new Set<RemotePeer>();
   const background = createBackground(log);
+  /** Sessions that have ended and whose belongings are being released. */
+  const leaving = new Set<SessionId>();
   let cluster: ClusterId | undefined;
   let ticks = 0;
 
@@ -113,6 +116,11 @@ export function createNameServer({ store, clock, random, log, options, space }: 
         }
       }),
   });
+  const fsck = createFsck({
+    ...{ store, clock, log, leases },
+    makeContext: (transaction) => makeContext(transaction, nobody),
+    hasDeparted: (session) => sessions.get(session) === undefined && !leaving.has(session),
+  });
   const status = (): ReturnType<NameServer["status"]> =>
     describeStatus({
       ...{ store, sessions, leases, nodes, maps, allocation, capacity, reclaim, listening, replicas },
@@ -126,7 +134,8 @@ export function createNameServer({ store, clock, random, log, options, space }: 
   });
   const handlers = silentAfterFailure(
     createHandlers({
-      ...{ store, log, sessions, execution, replies, orphans, leases, makeContext, service },
+      ...{ store, log, sessions, execution, replies, orphans, leases, makeContext },
+      service: { ...service, ...fsck.handlers },
       ...{ capacity, allocator, logs },
       locks: createLockHandlers({ sessions, locks }),
     }),
@@ -144,8 +153,9 @@ export function createNameServer({ store, clock, random, log, options, space }: 
     logs.forget(session.id);
     orphans.sessionEnded(session);
     leases.sessionEnded(session);
+    leaving.add(session.id);
     background.run("release what a session left", () =>
-      releaseBelongings({ execution, makeContext, background }, session.id),
+      releaseBelongings({ execution, makeContext, background }, session.id).finally(() => leaving.delete(session.id)),
     );
   }
 
@@ -209,7 +219,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
       orphans.close();
       leases.close();
       for (const peer of peers) peer.close("the name server stops");
-      await Promise.all([background.close(), reclaim.close()]);
+      await Promise.all([background.close(), reclaim.close(), fsck.close()]);
     },
   };
 }

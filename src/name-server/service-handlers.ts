@@ -13,6 +13,7 @@ import type { Allocation, BlocksWanted } from "./allocation.ts";
 import type { Capacity } from "./capacity.ts";
 import type { ClusterMaps } from "./cluster-map.ts";
 import type { Execution } from "./execution.ts";
+import type { FsckHandlers } from "./fsck/handlers.ts";
 import { requireRole, type ServiceHandlers } from "./handlers.ts";
 import type { LeaseService } from "./lease-service.ts";
 import { nextTurn } from "./next-turn.ts";
@@ -40,7 +41,7 @@ export function createServiceHandlers(parts: {
   capacity: Capacity;
   reclaim: Reclaim;
   status: () => StatusReply;
-}): ServiceHandlers {
+}): Omit<ServiceHandlers, keyof FsckHandlers> {
   const { store, clock, log, execution, sessions, leases, orphans, replies, nodes, maps, allocation, capacity } = parts;
 
   /** The answer to an opening; once it is on its way the client may be called. */

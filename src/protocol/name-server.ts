@@ -6,6 +6,7 @@
 import { z } from "zod";
 import { limits } from "../base/limits.ts";
 import { aheadMethods } from "./ahead.ts";
+import { checkMethods } from "./check-methods.ts";
 import { contentMethods } from "./content-methods.ts";
 import { heldLease, leaseGrant, leaseLevel, leaseNews } from "./leases.ts";
 import { nothing, table } from "./method-table.ts";
@@ -119,6 +120,8 @@ const schemas = {
     request: z.object({ usedBytes: count, freeBytes: count, blocks: count }),
     reply: nothing,
   },
+
+  ...checkMethods,
 
   /** For operators: see StatusReply. */
   status: { request: nothing, reply: z.object({ status: z.unknown() }) },

@@ -47,5 +47,8 @@ function giving(ino: Ino, others: Numbers): Numbers {
       return next;
     },
     reclaimSequence: () => others.reclaimSequence(),
+    passOver: (used) => {
+      others.passOver(used);
+    },
   };
 }

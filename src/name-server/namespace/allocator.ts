@@ -16,6 +16,8 @@ const reservation = 4_096;
 export interface Numbers {
   ino(transaction: Transaction): Ino;
   reclaimSequence(): number;
+  /** Inode numbers up to this one are in use, whatever the counter said. */
+  passOver(ino: number): void;
 }
 
 export class Allocator implements Numbers {
@@ -39,6 +41,10 @@ export class Allocator implements Numbers {
     // Looked up each time: the transaction that reserved may have been dropped.
     if (last >= reservedBelow(transaction)) transaction.put(reservedKey, encodeCounter(last + reservation));
     return toIno(first);
+  }
+
+  passOver(ino: number): void {
+    this.#nextIno = Math.max(this.#nextIno, ino + 1);
   }
 
   /** The place behind everything in the queue of blocks to delete. */

@@ -40,7 +40,7 @@ export function orphanOrRemove(
 }
 
 /** Removes an inode that nothing names and nobody uses. */
-function removeInode(context: OperationContext, ino: Ino, record: InodeRecord): void {
+export function removeInode(context: OperationContext, ino: Ino, record: InodeRecord): void {
   const { transaction } = context;
   if (isRegular(record.mode)) {
     const accounts = new BlockAccounts(context);

@@ -23,7 +23,7 @@ const xattrPiecesMax = 1_024;
 export const capabilityXattr = "security.capability" as Name;
 
 /** Which flag of the inode says that it has this xattr. */
-function flagOf(name: Name): number {
+export function flagOf(name: Name): number {
   if (name === aclXattrs.access) return inodeFlags.accessAcl;
   if (name === aclXattrs.default) return inodeFlags.defaultAcl;
   return name === capabilityXattr ? inodeFlags.capability : 0;

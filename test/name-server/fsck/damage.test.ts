@@ -1,0 +1,291 @@
+/** Every kind of damage, made on purpose: found with its path, repaired, and clean afterwards. */
+import test, { type ExecutionContext } from "ava";
+import { fileType } from "../../../src/base/attributes.ts";
+import type { Ino } from "../../../src/base/ids.ts";
+import { keys } from "../../../src/metadata-store/keys.ts";
+import {
+  decodeBlock,
+  decodeGroup,
+  decodeInode,
+  detachedFirst,
+  encodeBlock,
+  encodeCounter,
+  encodeEntry,
+  encodeExtent,
+  encodeInode,
+  encodeOrphan,
+  encodeRange,
+  encodeReclaim,
+  encodeXattr,
+  freshRange,
+  type InodeRecord,
+} from "../../../src/metadata-store/records.ts";
+import type { Change } from "../../../src/metadata-store/types.ts";
+import { CheckedStore, n, otherSession, rootIno, session } from "./support.ts";
+
+const gone = 999 as Ino;
+
+interface Case {
+  readonly make: (made: CheckedStore) => Change[];
+  readonly text: RegExp;
+  readonly path?: RegExp;
+}
+
+function inode({ store }: CheckedStore, ino: Ino, changes: Partial<InodeRecord>): Change {
+  const record = decodeInode(store.get(keys.inode(ino)) as Buffer);
+  return [keys.inode(ino), encodeInode({ ...record, ...changes })];
+}
+
+const entryOf = (ino: Ino, type: number = fileType.regular): Buffer => encodeEntry({ ino, type });
+
+const cases: Readonly<Record<string, Case>> = {
+  "an entry that names nothing": {
+    make: ({ tree }) => [[keys.entry(tree.folder, n("ghost")), entryOf(gone)]],
+    text: /names inode 999, which is not there/,
+    path: /^\/folder\/ghost$/,
+  },
+  "an entry under a wrong hash": {
+    make: ({ tree }) => [
+      [keys.entry(tree.folder, n("small")), null],
+      [keys.entry(tree.folder, n("other")).slice(0, 16) + "small", entryOf(tree.small)],
+    ],
+    text: /filed under a hash/,
+    path: /^\/folder\/small$/,
+  },
+  "an entry of a wrong type": {
+    make: ({ tree }) => [[keys.entry(tree.folder, n("small")), entryOf(tree.small, fileType.fifo)]],
+    text: /another type/,
+    path: /^\/folder\/small$/,
+  },
+  "entries in a directory that is not there": {
+    make: ({ tree }) => [[keys.entry(gone, n("x")), entryOf(tree.small)]],
+    text: /in directory 999, which is not there/,
+    path: /^\/folder\/small$/,
+  },
+  "a directory that says it is elsewhere": {
+    make: (made) => [inode(made, made.tree.deep, { parent: made.tree.empty })],
+    text: /says that it is in directory/,
+    path: /^\/folder\/deep$/,
+  },
+  "a directory with two names": {
+    make: ({ tree }) => [[keys.entry(rootIno, n("again")), entryOf(tree.deep, fileType.directory)]],
+    text: /has 2 names/,
+    path: /^\/again$/,
+  },
+  "directories below each other": {
+    make: (made) => {
+      const { folder, deep } = made.tree;
+      return [
+        [keys.entry(rootIno, n("folder")), null],
+        [keys.entry(deep, n("folder")), entryOf(folder, fileType.directory)],
+        inode(made, folder, { parent: deep }),
+        inode(made, deep, { nlink: 3, size: decodeInode(made.store.get(keys.inode(deep)) as Buffer).size + 22 }),
+      ];
+    },
+    text: /below itself/,
+  },
+  "a wrong count of links": {
+    make: (made) => [inode(made, made.tree.linked, { nlink: 7 })],
+    text: /has 7 links, and 2 names/,
+    path: /^\/folder\/deep\/two$/,
+  },
+  "a file that lost its name": {
+    make: ({ tree }) => [[keys.entry(tree.folder, n("small")), null]],
+    text: /has no name/,
+  },
+  "a directory that lost its name": {
+    make: ({ tree }) => [[keys.entry(tree.folder, n("deep")), null]],
+    text: /has no name/,
+  },
+  "a directory's size and links": {
+    make: (made) => [inode(made, made.tree.folder, { size: 1, nlink: 9 })],
+    text: /has size 1 and 9 links/,
+    path: /^\/folder$/,
+  },
+  "an empty directory's size": {
+    make: (made) => [inode(made, made.tree.empty, { size: 40 })],
+    text: /has size 40/,
+    path: /^\/empty$/,
+  },
+  "an inode that nobody has a claim to": {
+    make: ({ tree }) => [[keys.orphan(tree.unnamed), null]],
+    text: /nobody's claim/,
+  },
+  "an orphan of a session that has ended": {
+    make: ({ tree }) => [[keys.orphan(tree.unnamed), encodeOrphan({ sessions: [otherSession] })]],
+    text: /sessions that have ended/,
+  },
+  "an orphan of nobody": {
+    make: ({ tree }) => [[keys.orphan(tree.unnamed), encodeOrphan({ sessions: [] })]],
+    text: /kept for nobody/,
+  },
+  "an orphan record of what is not there": {
+    make: () => [[keys.orphan(gone), encodeOrphan({ sessions: [session] })]],
+    text: /kept as an orphan, and is not there/,
+  },
+  "an orphan record of what has a name": {
+    make: ({ tree }) => [[keys.orphan(tree.small), encodeOrphan({ sessions: [session] })]],
+    text: /kept as an orphan, and has a name/,
+    path: /^\/folder\/small$/,
+  },
+  "an xattr of nothing": {
+    make: () => [[keys.xattr(gone, n("user.x")), encodeXattr(1, Buffer.from("y"))]],
+    text: /xattrs of inode 999/,
+  },
+  "a wrong count of xattrs": {
+    make: (made) => [inode(made, made.tree.small, { xattrCount: 5 })],
+    text: /counts 5 pieces of xattrs/,
+    path: /^\/folder\/small$/,
+  },
+  "xattrs that are said to be there": {
+    make: (made) => [inode(made, made.tree.large, { xattrCount: 1 })],
+    text: /says it has xattrs/,
+    path: /^\/folder\/deep\/large$/,
+  },
+  "a target of what is no symlink": {
+    make: ({ tree }) => [[keys.symlink(tree.small), Buffer.from("x")]],
+    text: /which is no symlink/,
+  },
+  "a wrong count of inodes": {
+    make: () => [[keys.config("inodes"), encodeCounter(1)]],
+    text: /1 inodes are counted/,
+  },
+  "inode numbers that would be given again": {
+    make: () => [[keys.config("inosReserved"), encodeCounter(3)]],
+    text: /handed out from 3 on/,
+  },
+  "a file shorter than its extents": {
+    make: (made) => [inode(made, made.tree.large, { size: 100 })],
+    text: /has 100 bytes, and extents up to 17000/,
+    path: /^\/folder\/deep\/large$/,
+  },
+  "a wrong sum of bytes in use": {
+    make: (made) => [inode(made, made.tree.large, { bytesUsed: 100 })],
+    text: /100 bytes in use, its extents add up to 12000/,
+    path: /^\/folder\/deep\/large$/,
+  },
+  "bytes in use without extents": {
+    make: (made) => [inode(made, made.tree.linked, { bytesUsed: 100 })],
+    text: /100 bytes in use, and no extents/,
+  },
+  "a content that is in use and queued": {
+    make: ({ tree }) => [
+      [keys.reclaim(detachedFirst + tree.large), encodeReclaim({ kind: "detached", content: tree.large })],
+    ],
+    text: /in use, and is queued/,
+    path: /^\/folder\/deep\/large$/,
+  },
+  "inline bytes without an extent": {
+    make: ({ tree }) => [[keys.inline(tree.small, 4_000), Buffer.from("stray")]],
+    text: /which no extent names/,
+    path: /^\/folder\/small$/,
+  },
+  "a block's account": {
+    make: ({ store, tree }) => {
+      const key = keys.block(tree.blocks[0] as never);
+      const record = decodeBlock(store.get(key) as Buffer);
+      return [[key, encodeBlock({ ...record, references: 4, liveBytes: 1 })]];
+    },
+    text: /counts 4 extents with 1 bytes/,
+    path: /^\/folder\/deep\/large$/,
+  },
+  "a block without a record": {
+    make: ({ tree }) => [[keys.block(tree.blocks[1] as never), null]],
+    text: /named by 1 extents, and has no record/,
+    path: /^\/folder\/deep\/large$/,
+  },
+  "a named block that is queued for deletion": {
+    make: ({ tree }) => [
+      [keys.reclaim(77), encodeReclaim({ kind: "blocks", freed: 0n, blocks: [tree.blocks[0] as never] })],
+    ],
+    text: /queued for deletion, and is named/,
+    path: /^\/folder\/deep\/large$/,
+  },
+  "a number that may be named again": {
+    make: ({ tree }) => {
+      const { group, number } = tree.blocks[0] as NonNullable<(typeof tree.blocks)[0]>;
+      return [[keys.range(group, number), encodeRange(freshRange(session, 1))]];
+    },
+    text: /may name it again/,
+    path: /^\/folder\/deep\/large$/,
+  },
+  "numbers of a session that has ended": {
+    make: ({ tree }) => [
+      [
+        keys.range((tree.blocks[0] as NonNullable<(typeof tree.blocks)[0]>).group, 500),
+        encodeRange(freshRange(otherSession, 8)),
+      ],
+    ],
+    text: /8 block numbers .* which has ended/,
+  },
+};
+
+for (const [title, { make, text, path }] of Object.entries(cases)) {
+  test(`${title} is found and repaired`, async (t) => {
+    const made = await CheckedStore.open(t);
+    made.damage(...make(made));
+    await made.findAndRepair(t, text, path);
+  });
+}
+
+test("extents of no file go to the reclaim queue, and their blocks with them", async (t) => {
+  const made = await CheckedStore.open(t);
+  made.damage([keys.inode(made.tree.large), null], [keys.config("inodes"), null]);
+  await made.check({ repair: true });
+  t.truthy(made.store.get(keys.reclaim(detachedFirst + made.tree.large)));
+  t.deepEqual((await made.check()).found, []);
+});
+
+test("what cannot be put right for certain is told, and left", async (t) => {
+  const left = async (t: ExecutionContext, text: RegExp, make: (made: CheckedStore) => Change[]): Promise<void> => {
+    const made = await CheckedStore.open(t);
+    const changes = make(made);
+    made.damage(...changes);
+    const { found, summary } = await made.check({ repair: true });
+    t.true(
+      found.some((one) => one.state === "error" && text.test(one.text)),
+      JSON.stringify(found),
+    );
+    t.true(summary.errors > 0);
+    for (const [key, value] of changes) t.deepEqual(made.store.get(key), value ?? undefined);
+  };
+  await left(t, /symlink without target/, ({ tree }) => [[keys.symlink(tree.symlink), null]]);
+  await left(t, /inline bytes at 0 are missing/, ({ tree }) => [[keys.inline(tree.small, 0), null]]);
+  await left(t, /overlaps the one before it/, (made) => {
+    const [block] = made.tree.blocks;
+    const extent = encodeExtent({ kind: "block", length: 100, block: block as never, blockOffset: 0 });
+    return [[keys.extent(made.tree.large, 2_000), extent]];
+  });
+});
+
+test("what is found in /lost+found can be reached again", async (t) => {
+  const made = await CheckedStore.open(t);
+  made.damage([keys.entry(rootIno, n("folder")), null]);
+  await made.check({ repair: true });
+  const found = made.store.get(keys.entry(rootIno, n("lost+found")));
+  t.truthy(found);
+  const under = [...made.store.range({ gte: "d", lt: "e" })].map(([key]) => key.slice(16));
+  t.true(under.includes(`#${String(made.tree.folder)}`));
+  t.true(made.taken.flat().includes(rootIno));
+});
+
+test("only what is at or below the path is told and repaired", async (t) => {
+  const made = await CheckedStore.open(t);
+  made.damage(inode(made, made.tree.large, { bytesUsed: 1 }), inode(made, made.tree.small, { bytesUsed: 1 }));
+  const { found, summary } = await made.check({ repair: true, path: [n("folder"), n("deep")] });
+  t.deepEqual(
+    found.map(({ paths }) => paths),
+    [["/folder/deep/large"]],
+  );
+  t.is(summary.repaired, 1);
+  t.is((await made.check()).summary.errors, 1);
+  await t.throwsAsync(made.check({ path: [n("nowhere")] }), { message: /ENOENT.*nowhere/ });
+});
+
+test("group numbers in use beyond the next one are told", async (t) => {
+  const made = await CheckedStore.open(t);
+  const { group } = made.tree.blocks[0] as NonNullable<(typeof made.tree.blocks)[0]>;
+  t.true(decodeGroup(made.store.get(keys.group(group)) as Buffer).nextNumber > 1);
+  made.damage([keys.block({ group, number: 5_000 }), encodeBlock({ length: 1, references: 1, liveBytes: 1 })]);
+  t.true((await made.check()).found.some(({ text }) => /hands out numbers from .*, and 5000 is in use/.test(text)));
+});
