@@ -90,9 +90,17 @@ export interface Packed {
   readonly pieces: DirtyPiece[];
 }
 
-/** Cuts pieces (in order) into blocks, or one inline flight when all of it is small. `fileBytes`: size with them. */
-export function packPieces(pieces: readonly DirtyPiece[], fileBytes: number, limits: FlightLimits): Packed[] {
-  if (isSmall(pieces, fileBytes, limits)) {
+/** The file that pieces are of. */
+export interface PackedFile {
+  /** Its size with them. */
+  readonly bytes: number;
+  /** No storage node has space. Then what is no small file does not go to the metadata either: it is to wait, or to fail. */
+  readonly isFull: boolean;
+}
+
+/** Cuts pieces (in order) into blocks, or one inline flight when all of it is small. */
+export function packPieces(pieces: readonly DirtyPiece[], file: PackedFile, limits: FlightLimits): Packed[] {
+  if (isSmall(pieces, file, limits)) {
     return [{ kind: "inline", pieces: [...pieces] }];
   }
   const packed: Packed[] = [];
@@ -119,7 +127,8 @@ export function packPieces(pieces: readonly DirtyPiece[], fileBytes: number, lim
   return packed;
 }
 
-function isSmall(pieces: readonly DirtyPiece[], fileBytes: number, limits: FlightLimits): boolean {
+function isSmall(pieces: readonly DirtyPiece[], file: PackedFile, limits: FlightLimits): boolean {
+  if (file.isFull && file.bytes > limits.inlineBytesMax) return false;
   if (pieces.length > limits.extentsPerMessageMax) return false;
   let total = 0;
   let ranges = 0;
@@ -136,7 +145,7 @@ function isSmall(pieces: readonly DirtyPiece[], fileBytes: number, limits: Fligh
     end = offset + length;
     if (range > limits.inlineBytesMax) return false;
   }
-  return ranges <= scatteredInlineRangesMax || fileBytes <= limits.inlineBytesMax;
+  return ranges <= scatteredInlineRangesMax || file.bytes <= limits.inlineBytesMax;
 }
 
 function pieceBytes(piece: DirtyPiece): Buffer {

@@ -101,7 +101,8 @@ export class WriteBuffer {
   async append(content: Buffer, terms: WriteOptions): Promise<number> {
     this.#note(terms);
     let where = 0;
-    const [packed] = packPieces(this.dirty.copy(content), Infinity, this.#context.limits);
+    const file = { bytes: this.#events.fileBytes() + content.length, isFull: this.#isFull };
+    const [packed] = packPieces(this.dirty.copy(content), file, this.#context.limits);
     assert(packed !== undefined, "appended nothing");
     const appended = (offset: number): void => {
       where = offset;
@@ -189,6 +190,10 @@ export class WriteBuffer {
     for (const flight of this.queue.flights()) flight.time = undefined;
   }
 
+  get #isFull(): boolean {
+    return this.#context.nameServer.bytesFree === 0;
+  }
+
   #note({ time, clearPrivileges }: WriteOptions): void {
     this.#writes++;
     if (this.time === undefined || time > this.time) this.time = time;
@@ -197,7 +202,8 @@ export class WriteBuffer {
 
   #send(pieces: readonly DirtyPiece[], terms: Partial<FlightTerms>): void {
     const flights: Flight[] = [];
-    for (const packed of packPieces(pieces, this.#events.fileBytes(), this.#context.limits)) {
+    const file = { bytes: this.#events.fileBytes(), isFull: this.#isFull };
+    for (const packed of packPieces(pieces, file, this.#context.limits)) {
       const form = (sealed: DirtyPiece[]): Flight => createFlight(packed.kind, sealed, this.#terms(terms));
       flights.push(this.dirty.seal(packed.pieces, form));
     }

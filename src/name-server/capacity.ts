@@ -4,7 +4,7 @@ import { limits } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import type { Space } from "./namespace/index.ts";
 import type { Nodes } from "./nodes.ts";
-import { contentBytes } from "./space.ts";
+import { contentBytes, wholeBlockBytes } from "./space.ts";
 
 export interface Capacity {
   /** As of the last `refresh`: cheap. */
@@ -36,7 +36,7 @@ export function createCapacity(parts: {
   function refresh(): void {
     const all = nodes.all();
     const total = all.map(({ record }) => record.capacityBytes);
-    const free = all.map(({ state, freeBytes }) => (state === "up" ? freeBytes : 0));
+    const free = all.map(({ state, freeBytes }) => (state === "up" ? wholeBlockBytes(freeBytes) : 0));
     space = { bytesTotal: contentBytes(total, replicas), bytesFree: contentBytes(free, replicas), ...metadata };
   }
 

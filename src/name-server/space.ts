@@ -29,6 +29,11 @@ export function sharesOfCopies(freeBytes: readonly number[], replicas: number): 
   return storable === 0 ? [] : freeBytes.map((free) => Math.min(free, storable) / storable);
 }
 
+/** What of a node's free bytes can be given to blocks: 0 is what clients take for full. */
+export function wholeBlockBytes(freeBytes: number): number {
+  return Math.floor(freeBytes / blockFootprintBytes) * blockFootprintBytes;
+}
+
 /** What can be stored, in bytes of file content: less what the nodes keep beside each block. */
 export function contentBytes(freeBytes: readonly number[], replicas: number): number {
   return Math.floor((storableBytes(freeBytes, replicas) * limits.blockBytesMax) / blockFootprintBytes);

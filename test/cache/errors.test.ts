@@ -117,6 +117,23 @@ test("near the end of the space each write waits for its own success, and a fail
   t.is(lost.length, 0);
 });
 
+test("when the nodes are full a large file does not go on growing in the metadata", async (t) => {
+  const { cluster, open } = startClient();
+  const file = open();
+  await file.write(0, patterned(64 * KiB, 1), at(1));
+  await file.flush();
+  cluster.bytesFree = 0;
+  cluster.faults.blockWrite = () => "ENOSPC";
+  await t.throwsAsync(async () => file.write(64 * KiB, patterned(4 * KiB, 2), at(2)), { message: /ENOSPC/ });
+  await t.throwsAsync(async () => file.append(patterned(4 * KiB, 2), at(2)), { message: /ENOSPC/ });
+  t.is(file.size, 64 * KiB);
+  cluster.bytesFree = 1 * MiB;
+  cluster.faults = {};
+  await file.write(64 * KiB, patterned(4 * KiB, 2), at(3));
+  await file.flush();
+  t.is(cluster.content().length, 68 * KiB);
+});
+
 test("a change that cannot flush does not run, and keeps what it would have dropped", async (t) => {
   const { cluster, open } = startClient();
   const file = open();

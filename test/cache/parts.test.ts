@@ -12,9 +12,9 @@ function piece(offset: number, length: number): DirtyPiece {
 }
 
 const kinds = test.macro({
-  exec: (t, pieces: DirtyPiece[], fileBytes: number, expected: string[]) => {
+  exec: (t, pieces: DirtyPiece[], bytes: number, expected: string[], isFull?: boolean) => {
     t.deepEqual(
-      packPieces(pieces, fileBytes, limits).map(({ kind, pieces: own }) => `${kind} ${String(own.length)}`),
+      packPieces(pieces, { bytes, isFull: isFull === true }, limits).map(({ kind, pieces: own }) => `${kind} ${String(own.length)}`),
       expected,
     );
   },
@@ -28,6 +28,8 @@ test("seventeen scattered pages share a block", kinds, pages(17), 100 * MiB, ["b
 test("a range beyond the inline limit is a block", kinds, [piece(0, 16_300)], 16_300, ["block 1"]);
 test("neighbours count as one range", kinds, [piece(0, 10 * KiB), piece(10 * KiB, 10 * KiB)], 20 * KiB, ["block 2"]);
 test("a block ends at 1,024 extents", kinds, pages(1_025), 100 * MiB, ["block 1024", "block 1"]);
+test("a page of a large file is a block when nodes are full", kinds, [piece(0, 4 * KiB)], 1 * MiB, ["block 1"], true);
+test("a small file is inline also then", kinds, [piece(0, 10 * KiB)], 10 * KiB, ["inline 1"], true);
 test(
   "a block ends at 4 MiB",
   kinds,
