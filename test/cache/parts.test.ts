@@ -14,7 +14,9 @@ function piece(offset: number, length: number): DirtyPiece {
 const kinds = test.macro({
   exec: (t, pieces: DirtyPiece[], bytes: number, expected: string[], isFull?: boolean) => {
     t.deepEqual(
-      packPieces(pieces, { bytes, isFull: isFull === true }, limits).map(({ kind, pieces: own }) => `${kind} ${String(own.length)}`),
+      packPieces(pieces, { bytes, isFull: isFull === true }, limits).map(
+        ({ kind, pieces: own }) => `${kind} ${String(own.length)}`,
+      ),
       expected,
     );
   },
