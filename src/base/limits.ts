@@ -139,6 +139,23 @@ export const limits = {
   /** Overlay of changes that LMDB does not have yet; beyond it operations wait. */
   overlayBytesMax: 64 * MiB,
   journalFileBytes: 64 * MiB,
+  /** Storage nodes that keep the register of the journal's copies: all. */
+  registerNodesMax: 1_024,
+  /** Files of a storage node's copy of the journal, and records that travel to it together. */
+  journalCopyFileBytes: 16 * MiB,
+  journalSendBytesMax: 1 * MiB,
+  /** Newest records that the name server keeps in memory for members that are a little behind; others read the files. */
+  journalRecentBytes: 16 * MiB,
+  /** A member of the journal's copies that leaves a record unanswered for so long is left out. */
+  memberSilentMillis: 1_000,
+  /** A name server serves only while enough nodes have confirmed its epoch within this time... */
+  confirmedMillis: 10_000,
+  /** ...and asks them so often. */
+  confirmMillis: 2_000,
+  /** So long after it has raised the epoch a recovered one waits before it serves: the one before may still trust. */
+  takeoverMillis: 15_000,
+  /** A starting name server waits so long for all nodes, then only for as many as it needs. */
+  allNodesMillis: 5_000,
   segmentBytes: 256 * MiB,
   /** A storage node's memory for block writes that are not durable yet; further ones wait. */
   blockWriteBytesMax: 64 * MiB,

@@ -4,7 +4,7 @@ import { limits } from "../base/limits.ts";
 import { addFsck } from "./fsck-command.ts";
 import { parseMountOptions, type MountOptions } from "./mount-options.ts";
 import { programVersion } from "./program-info.ts";
-import { parseAddress, parseBytes, parseCount, parseHostLabel } from "./usage.ts";
+import { parseAddress, parseAddresses, parseBytes, parseCount, parseHostLabel } from "./usage.ts";
 import type { Address } from "../rpc/types.ts";
 
 export interface Program {
@@ -50,7 +50,9 @@ export function buildProgram(): Program {
     .option("--listen <host:port>", "where to listen", parseAddress, { host: "127.0.0.1", port: 7500 })
     .option("--advertise <host:port>", "where others reach it (default: where it listens)", parseAddress)
     .option("--host-label <label>", "nodes with the same label fail together (default: its host)", parseHostLabel)
-    .option("--name-server <host:port>", "the cluster's name server", parseAddress, defaultNameServer)
+    .option("--name-server <host:port>", "the cluster's name server; several, separated by commas", parseAddresses, [
+      defaultNameServer,
+    ])
     .option("--capacity <size>", "how much it may use, for example 500G (default: what the disk has)", parseBytes)
     .addOption(secretFile())
     .addOption(debug())
@@ -60,12 +62,14 @@ export function buildProgram(): Program {
         listen: Address;
         advertise?: Address;
         hostLabel?: string;
-        nameServer: Address;
+        nameServer: readonly Address[];
         capacity?: number;
         secretFile?: string;
         debug: boolean;
       }) => {
-        status = await (await import("./storage-node.ts")).runStorageNode(options);
+        status = await (
+          await import("./storage-node.ts")
+        ).runStorageNode({ ...options, nameServers: options.nameServer });
       },
     );
 
@@ -102,7 +106,7 @@ export function buildProgram(): Program {
           debug: boolean;
         },
       ) => {
-        const addresses = source.split(",").map(parseAddress);
+        const addresses = parseAddresses(source);
         const secret = options.secretFile === undefined ? [] : [`secret-file=${options.secretFile}`];
         const texts = [...options.option, ...secret];
         const { runMount } = await import("./mount.ts");

@@ -5,6 +5,7 @@ import { openSystemDisk } from "../base/system-disk.ts";
 import { openIdentity } from "../block-store/identity.ts";
 import { openBlockStore } from "../block-store/open.ts";
 import type { Address } from "../rpc/types.ts";
+import { JournalKeeper } from "../storage-node/journal-keeper.ts";
 import { createStorageNode } from "../storage-node/node.ts";
 import { reportReady } from "./daemon.ts";
 import { lockFolder } from "./folder-lock.ts";
@@ -19,7 +20,7 @@ export interface StorageNodeCommand {
   readonly advertise?: Address;
   /** Nodes with the same label fail together (a machine, a rack); absent: the host that is advertised. */
   readonly hostLabel?: string;
-  readonly nameServer: Address;
+  readonly nameServers: readonly Address[];
   /** Bytes; absent: what the disk has. */
   readonly capacity?: number;
   readonly secretFile?: string;
@@ -36,23 +37,27 @@ export async function runStorageNode(command: StorageNodeCommand): Promise<numbe
   const identity = await openIdentity(disk, systemRandom);
   const capacityBytes = command.capacity ?? (await disk.space()).totalBytes;
   const store = await openBlockStore({ disk, identity, capacityBytes, clock: systemClock, log });
-  store.failed.catch((error: unknown) => {
-    lifetime.fail(error);
-  });
+  const journal = await JournalKeeper.open({ disk, identity, log });
+  for (const { failed } of [store, journal]) {
+    failed.catch((error: unknown) => {
+      lifetime.fail(error);
+    });
+  }
   const node = await createStorageNode({
     store,
     identity,
     surroundings,
+    journal,
     listen: command.listen,
     ...(command.advertise === undefined ? {} : { advertised: command.advertise }),
     ...(command.hostLabel === undefined ? {} : { hostLabel: command.hostLabel }),
-    nameServers: [command.nameServer],
+    nameServers: command.nameServers,
   });
   log.info({ ...node.address, node: identity.node, data: command.data }, "serving");
   reportReady();
   const status = await lifetime.over;
   await node.close();
-  if (status === 0) await store.close();
+  if (status === 0) await Promise.all([store.close(), journal.close()]);
   await lock.release();
   return status;
 }

@@ -14,6 +14,11 @@ export function parseAddress(text: string): Address {
   return { host: named === undefined || named === "" ? "127.0.0.1" : named, port };
 }
 
+/** One or several, separated by commas. */
+export function parseAddresses(text: string): Address[] {
+  return text.split(",").map(parseAddress);
+}
+
 export function formatAddress({ host, port }: Address): string {
   return `${host.includes(":") ? `[${host}]` : host}:${String(port)}`;
 }

@@ -100,6 +100,36 @@ export function placeRecord(record: Buffer, seed: number, offset: number): void 
 export function decodeHeader(bytes: Buffer, seed: number, offset: number): RecordHeader | undefined {
   if (bytes.length < headerBytes || bytes.readUInt32LE(0) !== magic) return undefined;
   if (bytes.readUInt32LE(52) !== placeChecksum(bytes, seed, offset)) return undefined;
+  return readHeader(bytes);
+}
+
+/**
+ * The records that travelled together: whole, and each the successor of the one before. Slices. Undefined if one is not.
+ * (On its way a record has no place, so its place CRC says nothing.)
+ */
+export function splitRecords(bytes: Buffer): { readonly header: RecordHeader; readonly bytes: Buffer }[] | undefined {
+  const records: { readonly header: RecordHeader; readonly bytes: Buffer }[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const rest = bytes.subarray(at);
+    const header = rest.length >= headerBytes && rest.readUInt32LE(0) === magic ? readHeader(rest) : undefined;
+    if (header === undefined) return undefined;
+    const record = rest.subarray(0, header.length);
+    if (!isIntact(header, record)) return undefined;
+    const before = records.at(-1)?.header;
+    if (before !== undefined && (header.first !== lastIndex(before) + 1 || header.predecessor !== before.crc))
+      return undefined;
+    records.push({ header, bytes: record });
+    at += header.length;
+  }
+  return records;
+}
+
+/** Index of the last batch in it. */
+export function lastIndex(header: RecordHeader): number {
+  return header.first + header.batches - 1;
+}
+
+function readHeader(bytes: Buffer): RecordHeader | undefined {
   const length = bytes.readUInt32LE(8);
   if (bytes.readUInt16LE(4) !== recordFormat || length < headerBytes) return undefined;
   return {

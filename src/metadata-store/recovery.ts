@@ -10,16 +10,9 @@ import type { Disk } from "../base/disk.ts";
 import { FsError } from "../base/errno.ts";
 import type { Log } from "../base/log.ts";
 import { readEpoch, writeEpoch } from "./epoch-file.ts";
-import {
-  adoptSpare,
-  journalPath,
-  journalSlotBytes,
-  prepareSpare,
-  slotAfter,
-  type ClosedFile,
-  type OpenJournalFile,
-} from "../journal/journal-files.ts";
-import { decodeChanges, placeRecord } from "../journal/journal-record.ts";
+import { beginFile, dropWhatMoved } from "../journal/journal-begin.ts";
+import type { ClosedFile, OpenJournalFile } from "../journal/journal-files.ts";
+import { decodeChanges } from "../journal/journal-record.ts";
 import { NotContinued, scanJournal, type ScannedJournal, type ScannedRecord } from "../journal/journal-scan.ts";
 import type { Materialised } from "./materialised.ts";
 import { OrderedMap } from "./ordered-map.ts";
@@ -59,7 +52,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     throw new FsError("EIO", "the journal is missing: restore the name server's folder from a copy");
   }
   const epoch = Math.max(typeof stored === "string" ? 0 : stored.epoch, scanned.epoch, base.position.epoch) + 1;
-  const { current, end } = await beginFile(options, scanned, epoch);
+  const { current, end } = await beginFile(disk, scanned, epoch, options.firstFileBytes);
   // Only now: where there is an epoch file there was a journal, so that a lost journal shows.
   await writeEpoch(disk, { epoch, index: end.index });
   for (const record of scanned.tail) await replay.add(record);
@@ -135,56 +128,4 @@ class Replay {
     await this.#base.apply(this.#changes.entries(), position);
     this.#changes = new OrderedMap();
   }
-}
-
-/** The first file of this incarnation, with the tail at its beginning. */
-async function beginFile(
-  { disk, firstFileBytes }: RecoveryOptions,
-  { durable, tail, lastSequence }: ScannedJournal,
-  epoch: number,
-): Promise<{ current: OpenJournalFile; end: Position }> {
-  const first = tail[0]?.header;
-  const header = {
-    sequence: lastSequence + 1,
-    epoch,
-    first: first?.first ?? durable.index + 1,
-    predecessor: first?.predecessor ?? durable.crc,
-  };
-  await prepareSpare(disk, firstFileBytes);
-  const current = await adoptSpare(disk, header, (seed) => placedTail(tail, seed));
-  const last = tail.at(-1)?.header;
-  if (last === undefined) return { current, end: durable };
-  return { current, end: { epoch: last.epoch, index: last.first + last.batches - 1, crc: last.crc } };
-}
-
-function placedTail(tail: readonly ScannedRecord[], seed: number): Buffer[] {
-  let offset = journalSlotBytes;
-  return tail.map(({ bytes }) => {
-    const placed = Buffer.alloc(slotAfter(bytes.length));
-    bytes.copy(placed);
-    placeRecord(placed, seed, offset);
-    offset += placed.length;
-    return placed;
-  });
-}
-
-/** Older files keep what lies before the new one: whole files and torn ends that it replaces go. */
-async function dropWhatMoved(disk: Disk, files: readonly ClosedFile[], first: number): Promise<ClosedFile[]> {
-  const kept: ClosedFile[] = [];
-  for (const file of files) {
-    const path = journalPath(file.sequence);
-    if (file.first >= first) {
-      await disk.remove(path);
-      continue;
-    }
-    kept.push(file);
-    if (file !== files.at(-1)) continue;
-    const open = await disk.open(path, "open");
-    try {
-      if ((await open.size()) > file.bytes) await open.truncate(file.bytes);
-    } finally {
-      await open.close();
-    }
-  }
-  return kept;
 }

@@ -6,11 +6,13 @@ import { limits } from "../base/limits.ts";
 import type { NodeIdentity } from "../block-store/identity.ts";
 import type { BlockStore } from "../block-store/types.ts";
 import { nameServerMethods } from "../protocol/name-server.ts";
+import { journalMethods } from "../protocol/journal-methods.ts";
 import { storageNodeMethods } from "../protocol/storage-node.ts";
 import { connectPeer, serve, type Surroundings } from "../rpc/open.ts";
 import type { Address, Hello, MethodTable } from "../rpc/types.ts";
 import { BlockService } from "./block-service.ts";
 import { inTime } from "./in-time.ts";
+import { journalHandlers, type JournalKeeper } from "./journal-keeper.ts";
 import { Neighbours, type ChainMember, type NodePeer } from "./neighbours.ts";
 import { Registration, type NameServerPeer } from "./registration.ts";
 
@@ -19,6 +21,8 @@ export interface StorageNodeOptions {
   readonly store: BlockStore;
   readonly identity: NodeIdentity;
   readonly surroundings: Surroundings;
+  /** The node's part in the copies of the journal; the caller closes it, after the node. Absent: it takes none. */
+  readonly journal?: JournalKeeper;
   readonly listen: Address;
   /** Where others find it; default: where it listens. */
   readonly advertised?: Address;
@@ -40,12 +44,13 @@ export interface StorageNode {
 }
 
 const noMethods: MethodTable = {};
+const ownMethods = { ...storageNodeMethods, ...journalMethods };
 
 /** Rejects with EADDRINUSE... The name server need not be there yet. */
 export async function createStorageNode(options: StorageNodeOptions): Promise<StorageNode> {
-  const { store, identity, nameServers } = options;
+  const { store, identity } = options;
   const { clock, random, log } = options.surroundings;
-  assert(nameServers.length > 0, "no address of a name server");
+  assert(options.nameServers.length > 0, "no address of a name server");
   const pool = options.surroundings.pool ?? createBufferPool(limits.storageNodePoolBytes);
   const surroundings: Surroundings = { ...options.surroundings, pool };
   const hello: Omit<Hello, "versions"> = { role: "storage-node", id: identity.node };
@@ -71,16 +76,18 @@ export async function createStorageNode(options: StorageNodeOptions): Promise<St
   const neighbours = new Neighbours(connectNode);
   const service = new BlockService({ store, identity, neighbours, pool, log });
 
+  const journal = journalHandlers(options.journal);
   const listener = await serve(surroundings, {
     address: options.listen,
     hello,
-    ownTable: storageNodeMethods,
-    handlers: service.handlers,
+    ownTable: ownMethods,
+    handlers: { ...service.handlers, ...journal },
     remoteTable: noMethods,
   });
 
   const connectNameServer = async (attempt: number, signal: AbortSignal): Promise<NameServerPeer> => {
-    const address = nameServers[attempt % nameServers.length] as Address;
+    const addresses = nameServerAddresses(options);
+    const address = addresses[attempt % addresses.length] as Address;
     const peer = await inTime(
       clock,
       limits.connectMillis,
@@ -88,8 +95,8 @@ export async function createStorageNode(options: StorageNodeOptions): Promise<St
         connectPeer(surroundings, {
           address,
           hello,
-          ownTable: storageNodeMethods,
-          handlers: service.nameServerHandlers,
+          ownTable: ownMethods,
+          handlers: { ...service.nameServerHandlers, ...journal },
           remoteTable: nameServerMethods,
           signal: timely,
         }),
@@ -113,6 +120,12 @@ export async function createStorageNode(options: StorageNodeOptions): Promise<St
     log,
   });
 
+  if (options.journal !== undefined) {
+    options.journal.onRaised = (epoch) => {
+      registration.overtaken(epoch);
+    };
+  }
+
   return {
     address: listener.address,
     registered: registration.registered,
@@ -126,4 +139,11 @@ export async function createStorageNode(options: StorageNodeOptions): Promise<St
       await listener.close();
     },
   };
+}
+
+/** The one that claimed the highest epoch first: it may be none of those that this node was started with. */
+function nameServerAddresses({ nameServers, journal }: StorageNodeOptions): readonly Address[] {
+  const newest = journal?.nameServer.address ?? null;
+  if (newest === null) return nameServers;
+  return [newest, ...nameServers.filter(({ host, port }) => host !== newest.host || port !== newest.port)];
 }

@@ -40,6 +40,8 @@ export class Registration {
   readonly #running: Promise<void>;
   #resolveRegistered: () => void = () => undefined;
   #peer: NameServerPeer | undefined;
+  /** Of the name server that it is registered with. */
+  #epoch = Infinity;
 
   constructor(options: RegistrationOptions) {
     this.#options = options;
@@ -52,6 +54,11 @@ export class Registration {
   /** Whether the node is registered on an open connection. */
   get isConnected(): boolean {
     return this.#peer?.isOpen === true;
+  }
+
+  /** A server of a higher epoch has taken over: the connection to the one before ends. */
+  overtaken(epoch: number): void {
+    if (this.#epoch < epoch) this.#peer?.close("another name server has taken over");
   }
 
   async close(): Promise<void> {
@@ -87,12 +94,14 @@ export class Registration {
       this.#peer = peer;
       this.#mustRun();
       const { heartbeatMillis, epoch } = await this.#register(peer);
+      this.#epoch = epoch;
       onRegistered();
       log.info({ node: identity.node, cluster: identity.cluster, epoch }, "registered with the name server");
       this.#resolveRegistered();
       await this.#beat(peer, heartbeatMillis);
     } finally {
       this.#peer = undefined;
+      this.#epoch = Infinity;
       peer.close("registering again");
     }
   }
