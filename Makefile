@@ -15,6 +15,7 @@ DFS = node_modules/.bin/dfs
 SOURCES := $(shell find src -name '*.ts')
 
 .PHONY: help build up status down check test test-simulation coverage bench install uninstall clean
+.PHONY: docker-build docker-up docker-down docker-shell docker-scale docker-kill docker-status docker-test
 
 help:
 	@echo 'make up       build, start a name server and $(NODES) storage nodes, mount $(MNT)'
@@ -24,6 +25,7 @@ help:
 	@echo 'make test-simulation [SEED=n] [SEEDS=a-b]   a whole cluster in one process, from seeds'
 	@echo 'make bench    measure this filesystem     make install put dfs and mount.dfs in place'
 	@echo 'make clean    remove what was built'
+	@echo 'make docker-build docker-up docker-shell docker-down: the same in containers (docker/README.md)'
 
 build: dist/.built
 
@@ -84,3 +86,64 @@ uninstall:
 
 clean:
 	rm -rf dist coverage .cache
+
+# A cluster in containers: see docker/README.md. None of these needs Node or npm on this machine.
+# BASE= image to build on, IMAGE= name of what is built, PROJECT= name of the cluster, SECRET= file with the cluster's secret
+# (made at the first docker-up), OFFLINE=1 takes the packages from ./node_modules instead of the registry.
+BASE ?= node:20
+IMAGE ?= dfs
+PROJECT ?= dfs
+SECRET ?= $(CURDIR)/docker/secret/cluster
+OFFLINE ?=
+NODE ?= 2
+DOCKER_NODES_MAX = 9
+
+# The plugin of docker, or the program that Debian has.
+COMPOSE = IMAGE='$(IMAGE)' BASE='$(BASE)' SECRET='$(SECRET)' REPLICAS='$(REPLICAS)' \
+	$(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) \
+	--project-name '$(PROJECT)' --profile more --file docker/compose.yaml
+# A terminal when there is one: `echo ls | make docker-shell` works, too.
+EXEC = $(COMPOSE) exec $(shell [ -t 0 ] || echo -T)
+storage = $(addprefix storage-,$(shell seq $(1) $(2)))
+# Not node_modules itself, but what is in it: it may be a link.
+OFFLINE_CONTEXT = tar -c package.json package-lock.json .npmrc tsconfig.json tsconfig.build.json src docker/Dockerfile \
+	docker/health.mjs node_modules/.
+
+docker-build:
+ifeq ($(OFFLINE),)
+	docker build --file docker/Dockerfile --tag '$(IMAGE)' --build-arg BASE='$(BASE)' .
+else
+	$(OFFLINE_CONTEXT) | docker build --file docker/Dockerfile --tag '$(IMAGE)' --build-arg BASE='$(BASE)' -
+endif
+
+$(SECRET):
+	@mkdir -p '$(dir $(SECRET))' && chmod 700 '$(dir $(SECRET))'
+	@head -c 32 /dev/urandom | base64 > '$@.new' && chmod 444 '$@.new' && mv '$@.new' '$@'
+
+docker-up: $(SECRET)
+	@docker image inspect '$(IMAGE)' >/dev/null 2>&1 || { echo 'there is no image $(IMAGE): make docker-build'; exit 1; }
+	@$(COMPOSE) up --detach name $(call storage,1,$(NODES)) client
+
+# The client first: it has yet to write what is in its memory only. The volumes stay, and so does what was written.
+docker-down: $(SECRET)
+	@$(COMPOSE) stop client
+	@$(COMPOSE) down
+
+docker-status: $(SECRET)
+	@$(EXEC) client dfs status name:7400 --secret-file /run/secrets/cluster
+
+docker-shell: $(SECRET)
+	@$(EXEC) --workdir /mnt/dfs client bash
+
+# So many storage nodes run afterwards. Before there are fewer: `dfs node drain`, or wait until repair has copied their blocks.
+docker-scale: $(SECRET)
+	@[ '$(NODES)' -ge 1 ] && [ '$(NODES)' -le $(DOCKER_NODES_MAX) ] || { echo 'NODES= is 1 to $(DOCKER_NODES_MAX)'; exit 1; }
+	@$(COMPOSE) up --detach --no-recreate $(call storage,1,$(NODES))
+	@[ '$(NODES)' -ge $(DOCKER_NODES_MAX) ] || $(COMPOSE) stop $(call storage,$(shell expr $(NODES) + 1),$(DOCKER_NODES_MAX))
+
+# As a power failure would; `make docker-up` or `make docker-scale` starts it again.
+docker-kill: $(SECRET)
+	@$(COMPOSE) kill storage-$(NODE)
+
+docker-test: build
+	@node test/run.mjs containers

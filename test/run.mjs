@@ -1,23 +1,43 @@
 // Runs every stage in order (fast first) and ends with one line: N passed, N failed[, N skipped].
 // node test/run.mjs [STAGE...]; with CI=true a missing tool is a failure, otherwise its tests are left out by name.
 import { spawn, spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { missingTools } from "./support/tools.mjs";
 
-/** `files`: ava patterns; or `script`: prints TAP itself. `serial`: one test file at a time (mounts, timing). `seconds`: a hung stage is ended. */
+/**
+ * `folders`: whose tests belong to it, below test/; or `script`: prints TAP itself. `atOnce`: so many test files at a time
+ * (mounts and timing: one); without it, as many as there are processors. `seconds`: a hung stage is ended.
+ */
 const stages = [
   { name: "check", command: ["make", ["check"]], seconds: 600 },
   {
     name: "unit",
-    files: [
-      "test/{base,rpc,security,protocol,fuse-codec,journal,metadata-store,block-store,remote,cache,vfs,name-server,storage-node,cli,histories,simulation}/**/*.test.ts",
+    folders: [
+      "base",
+      "rpc",
+      "security",
+      "protocol",
+      "journal",
+      "metadata-store",
+      "block-store",
+      "remote",
+      "cache",
+      "vfs",
+      "name-server",
+      "storage-node",
+      "cli",
+      "histories",
+      "simulation",
     ],
     seconds: 1200,
   },
   { name: "simulation", script: "test/simulation/run.ts", seconds: 1800 },
-  { name: "driver", files: ["test/fuse/**/*.test.ts"], serial: true, seconds: 600 },
-  { name: "mounted", files: ["test/mounted/**/*.test.ts"], serial: true, seconds: 3600 },
-  { name: "crash", files: ["test/crash/**/*.test.ts"], serial: true, seconds: 1200 },
+  { name: "driver", folders: ["fuse"], atOnce: 1, seconds: 600 },
+  { name: "mounted", folders: ["mounted"], atOnce: 1, seconds: 3600 },
+  { name: "hosts", folders: ["hosts"], atOnce: 1, seconds: 900 },
+  { name: "crash", folders: ["crash"], atOnce: 1, seconds: 1500 },
+  { name: "containers", folders: ["containers"], atOnce: 1, seconds: 900 },
 ];
 
 const totals = { passed: 0, failed: 0, skipped: 0 };
@@ -32,12 +52,39 @@ function runCheck({ name, command, seconds }) {
   }
 }
 
-async function runTests({ name, files, script, serial, seconds }) {
-  const ava = ["node_modules/ava/entrypoints/cli.mjs", "--tap"];
-  const args =
-    script === undefined
-      ? [...ava, ...(serial ? ["--concurrency=1", "--serial"] : []), ...files]
-      : ["--import=tsx", script];
+/** Folder below test/ -> its test files. */
+function testFiles() {
+  const folders = new Map();
+  for (const entry of readdirSync("test", { recursive: true }).filter((path) => path.endsWith(".test.ts"))) {
+    const [folder] = entry.split("/");
+    folders.set(folder, [...(folders.get(folder) ?? []), `test/${entry}`]);
+  }
+  return folders;
+}
+
+/** A test file that no stage runs, or that two run, would go unnoticed. */
+function checkStages(files) {
+  for (const [folder, [first]] of files) {
+    const owners = stages.filter((stage) => stage.folders?.includes(folder)).map((stage) => stage.name);
+    if (owners.length === 1) continue;
+    totals.failed += 1;
+    failures.push(`stages: ${first} belongs to ${owners.length === 0 ? "no stage" : owners.join(" and ")}`);
+  }
+}
+
+/** The arguments of node, or undefined when there is nothing to run. */
+function testCommand({ folders, script, atOnce }, allFiles) {
+  if (script !== undefined) return ["--import=tsx", script];
+  const files = folders.flatMap((folder) => allFiles.get(folder) ?? []).sort();
+  if (files.length === 0) return undefined;
+  const serially = atOnce === undefined ? [] : [`--concurrency=${atOnce}`, "--serial"];
+  return ["node_modules/ava/entrypoints/cli.mjs", "--tap", ...serially, ...files];
+}
+
+async function runTests(stage, allFiles) {
+  const { name, seconds } = stage;
+  const args = testCommand(stage, allFiles);
+  if (args === undefined) return;
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"], detached: true });
   const timer = setTimeout(() => {
     failures.push(`${name}: not done after ${seconds} s`);
@@ -94,13 +141,15 @@ if (missing.length > 0) {
   }
 }
 
+const files = testFiles();
+checkStages(files);
 for (const stage of stages) {
   if (wanted.length > 0 && !wanted.includes(stage.name)) continue;
   const start = performance.now();
   const before = { ...totals };
   console.log(`== ${stage.name}`);
   if (stage.command) runCheck(stage);
-  else await runTests(stage);
+  else await runTests(stage, files);
   const seconds = ((performance.now() - start) / 1000).toFixed(0);
   const counts = ["passed", "failed", "skipped"].map((key) => `${totals[key] - before[key]} ${key}`).join(", ");
   console.log(`== ${stage.name}: ${counts} in ${seconds} s`);

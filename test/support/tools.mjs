@@ -14,6 +14,10 @@ export const tools = [
   { name: "python3", package: "python3" },
   { name: "vim", package: "vim-tiny", command: "vim.tiny" },
   { name: "ip", package: "iproute2" },
+  { name: "iptables", package: "iptables" },
+  { name: "dockerd", package: "docker.io" },
+  { name: "docker-compose", package: "docker-compose" },
+  { name: "debootstrap", package: "debootstrap" },
   { name: "libfuse2", package: "libfuse2", library: "libfuse.so.2" },
 ];
 
