@@ -113,6 +113,16 @@ export const limits = {
   /** Block numbers that one client keeps at hand. */
   blockNumbersMax: 1_024,
 
+  /** Pieces of which a block is put together when content is rewritten: the swap of their extents is one transaction. */
+  composePiecesMax: 1_024,
+  /** Blocks of which less than half is alive that are remembered; of more a search through all blocks finds them again. */
+  halfDeadBlocksMax: 65_536,
+  /** So long after it is noted such a block is rewritten at the earliest: what dies quickly need not be copied. */
+  halfDeadMillis: 10_000,
+  /** What inline content may take in the metadata store before the oldest is packed into blocks. */
+  inlineTableBytesMax: 4 * GiB,
+  /** How fast content is rewritten while there is space enough. */
+  rewriteBytesPerSecond: 32 * MiB,
   /** Blocks that are named in one order or request about blocks. */
   blocksPerOrderMax: 256,
   /** Blocks in one answer of a storage node about what it holds. */

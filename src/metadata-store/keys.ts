@@ -11,6 +11,7 @@
  *   xattr piece     'x' ino:8 name 0 piece:1                         the further pieces of a long value
  *   symlink         's' ino:8                                        the target
  *   block           'b' group:2 number:6                             BlockRecord: owner, references, length, live bytes
+ *   pack            'p' group:2 number:6                             PackRecord: of a block that was put together from several
  *   group           'g' group:2                                      GroupRecord
  *   node            'N' node:8                                       NodeRecord
  *   orphan          'o' ino:8                                        OrphanRecord: sessions that may still use it
@@ -35,6 +36,7 @@ export const keys = {
   entriesEnd: (parent: Ino): Key => "d" + u64(parent + 1),
   extent: (ino: Ino, offset: number): Key => "e" + u64(ino) + u64(offset),
   extentsEnd: (ino: Ino): Key => "e" + u64(ino + 1),
+  allExtentsEnd: "f" as Key,
   inline: (ino: Ino, offset: number): Key => "n" + u64(ino) + u64(offset),
   xattr: (ino: Ino, name: Name): Key => "x" + u64(ino) + name,
   /** A name has no NUL, so the pieces of a value come directly after it, before the next name. */
@@ -43,6 +45,8 @@ export const keys = {
   xattrsEnd: (ino: Ino): Key => "x" + u64(ino + 1),
   symlink: (ino: Ino): Key => "s" + u64(ino),
   block: (block: BlockId): Key => "b" + u16(block.group) + u48(block.number),
+  blocksEnd: "c" as Key,
+  pack: (block: BlockId): Key => "p" + u16(block.group) + u48(block.number),
   group: (group: GroupId): Key => "g" + u16(group),
   node: (node: NodeId): Key => "N" + hex(node),
   orphan: (ino: Ino): Key => "o" + u64(ino),

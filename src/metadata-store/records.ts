@@ -1,12 +1,11 @@
 /**
- * Values of the metadata store that describe files. (cluster-records.ts has those of nodes and sessions,
- * ahead-record.ts that of ahead logs; both are re-exported here.) Each codec is the only place that knows its layout; numbers in the tables are byte offsets.
+ * Values of the metadata store that describe files. (block-records.ts has those of blocks, cluster-records.ts those of nodes
+ * and sessions, ahead-record.ts that of ahead logs; all are re-exported here.) Each codec is the only place that knows its layout; numbers in the tables are byte offsets.
  *
  *   InodeRecord   0 format  1 flags  2 xattrCount:2  4 mode:4  8 nlink:4  12 uid:4  16 gid:4  20 rdev:4  24 size:8
  *                 32 bytesUsed:8  40 atime:8  48 mtime:8  56 ctime:8  64 btime:8  72 parent:8  80 content:8  (88)
  *   EntryRecord   0 format  1 type  2 ino:8  (10)
  *   ExtentRecord  0 format  1 kind  2 length:4, and for a block 6 group:2  8 number:6  14 blockOffset:4  (6 or 18)
- *   BlockRecord   0 format  1 length:4  5 references:4  9 liveBytes:8  (17)
  *   XattrRecord   0 format  1 pieces  2 bytes of the value (at most 16,000; the other pieces are bytes alone)
  *   OrphanRecord  0 format  1 count:2  3 session:8 ...
  *   ReclaimRecord 0 format  1 kind, then detached: 2 content:8  (10), or blocks: 2 freed:8  10 count:2  12 (group:2 number:6) ...
@@ -28,6 +27,7 @@ import {
 } from "./record-codec.ts";
 
 export * from "./ahead-record.ts";
+export * from "./block-records.ts";
 export * from "./cluster-records.ts";
 
 const format = 1;
@@ -149,30 +149,6 @@ export function decodeExtent(from: Buffer): ExtentRecord {
   checkLength(from, "extent", 18);
   const block = { group: from.readUInt16LE(6) as GroupId, number: readU48(from, 8) };
   return { kind: "block", length, block, blockOffset: from.readUInt32LE(14) };
-}
-
-/** A block that at least one extent names. */
-export interface BlockRecord {
-  /** The greatest end within the block that an extent has named. */
-  readonly length: number;
-  /** How many extents name it. */
-  readonly references: number;
-  /** Sum of the lengths of those extents. */
-  readonly liveBytes: number;
-}
-
-export function encodeBlock(record: BlockRecord): Buffer {
-  const out = Buffer.allocUnsafe(17);
-  out[0] = format;
-  out.writeUInt32LE(record.length, 1);
-  out.writeUInt32LE(record.references, 5);
-  writeU64(out, record.liveBytes, 9);
-  return out;
-}
-
-export function decodeBlock(from: Buffer): BlockRecord {
-  checkRecord(from, "block", format, 17);
-  return { length: from.readUInt32LE(1), references: from.readUInt32LE(5), liveBytes: readU64(from, 9) };
 }
 
 /** Bytes of an xattr value in one key; with its header the piece stays a valid value. */

@@ -182,7 +182,8 @@ function isKnown(node: StorageNode | undefined): node is StorageNode {
   return node !== undefined;
 }
 
-function takeNumbers(transaction: Transaction, group: GroupId, session: SessionId, count: number): number {
+/** The first of so many numbers of a group, committed for their owner with the transaction. */
+export function takeNumbers(transaction: Transaction, group: GroupId, session: SessionId, count: number): number {
   const found = transaction.get(keys.group(group));
   if (found === undefined) throw new FsError("EIO", `group ${String(group)} has no record`);
   const record = decodeGroup(found);

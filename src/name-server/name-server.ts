@@ -24,7 +24,7 @@ import { createLeaseService } from "./lease-service.ts";
 import { createLockHandlers } from "./lock-handlers.ts";
 import { createLockService } from "./lock-service.ts";
 import { createMapPushes } from "./map-pushes.ts";
-import { Allocator, releaseOrphan } from "./namespace/index.ts";
+import { Allocator, beginInlineSum, releaseOrphan } from "./namespace/index.ts";
 import { createNodes } from "./nodes.ts";
 import { contextMaker } from "./operation-context.ts";
 import { createOrphanQuestions } from "./orphan-questions.ts";
@@ -33,6 +33,9 @@ import { createReclaim } from "./reclaim.ts";
 import { createReplies } from "./replies.ts";
 import { createServiceHandlers } from "./service-handlers.ts";
 import { silentAfterFailure } from "./silence.ts";
+import { HalfDeadBlocks } from "./rewrite/half-dead.ts";
+import { createRewriting } from "./rewrite/rewriting.ts";
+import { rewriteOwner } from "./rewrite/swap.ts";
 import { createSessions } from "./sessions.ts";
 import { describeStatus } from "./status.ts";
 import type { NameServer, NameServerParts, RemotePeer, Session } from "./types.ts";
@@ -98,12 +101,19 @@ export function createNameServer({ store, clock, random, log, options, space }: 
   const pushes = createMapPushes({ clock, sessions, current: () => maps.current() });
   const allocation = createAllocation({ nodes, maps, random, replicas });
   const allocator = new Allocator(store);
-  const makeContext = contextMaker({ store, clock, allocator, sessions, capacity });
+  const halfDead = new HalfDeadBlocks({ now: () => clock.monotonicMillis(), delayMillis: limits.halfDeadMillis });
+  const makeContext = contextMaker({ store, clock, allocator, sessions, capacity, halfDead });
   const logs = createAheadLogs(store);
   const reclaim = createReclaim({
     ...{ store, execution, clock, log, nodes, maps },
     makeContext: (transaction) => makeContext(transaction, nobody),
     graceMillis: options.reclaimGraceMillis ?? limits.reclaimGraceMillis,
+    rewriting: () => rewriting,
+  });
+  const rewriting = createRewriting({
+    ...{ store, execution, clock, log, nodes, maps, allocation, halfDead, replicas },
+    makeContext: (transaction) => makeContext(transaction, nobody),
+    inlineTableBytesMax: options.inlineTableBytesMax,
   });
   const orphans = createOrphanQuestions({
     ...{ store, sessions, clock, log },
@@ -119,11 +129,12 @@ export function createNameServer({ store, clock, random, log, options, space }: 
   const fsck = createFsck({
     ...{ store, clock, log, leases },
     makeContext: (transaction) => makeContext(transaction, nobody),
-    hasDeparted: (session) => sessions.get(session) === undefined && !leaving.has(session),
+    hasDeparted: (session) =>
+      session !== rewriteOwner && sessions.get(session) === undefined && !leaving.has(session),
   });
   const status = (): ReturnType<NameServer["status"]> =>
     describeStatus({
-      ...{ store, sessions, leases, nodes, maps, allocation, capacity, reclaim, listening, replicas },
+      ...{ store, sessions, leases, nodes, maps, allocation, capacity, reclaim, rewriting, listening, replicas },
       cluster: knownCluster(),
       version: options.version,
       uptimeMillis: clock.monotonicMillis() - startedAt,
@@ -172,6 +183,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
     capacity.refresh();
     allocation.refresh();
     reclaim.tick();
+    rewriting.tick();
     if (ticks++ % ticksPerProbe === 0) background.run("look at the free space", () => capacity.probe());
   }
 
@@ -196,6 +208,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
       sessions.load();
       nodes.load();
       await maps.load();
+      await execution.change(beginInlineSum);
       await capacity.probe();
       capacity.refresh();
       for (const departed of departedSessions(store, (session) => sessions.get(session) !== undefined)) {
@@ -219,7 +232,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
       orphans.close();
       leases.close();
       for (const peer of peers) peer.close("the name server stops");
-      await Promise.all([background.close(), reclaim.close(), fsck.close()]);
+      await Promise.all([background.close(), reclaim.close(), rewriting.close(), fsck.close()]);
     },
   };
 }

@@ -1,7 +1,7 @@
 /** What the namespace's operations are given: see namespace/context.ts. One object per operation, made as cheap as can be. */
 import type { Nanos } from "../base/attributes.ts";
 import type { Clock } from "../base/clock.ts";
-import type { Ino, SessionId } from "../base/ids.ts";
+import type { BlockId, Ino, SessionId } from "../base/ids.ts";
 import type { MetadataStore } from "../metadata-store/types.ts";
 import type { Capacity } from "./capacity.ts";
 import type { Numbers, OperationContext, Space, Transaction } from "./namespace/index.ts";
@@ -15,6 +15,7 @@ interface Surroundings {
   readonly allocator: Numbers;
   readonly sessions: Sessions;
   readonly capacity: Capacity;
+  readonly halfDead: { note(block: BlockId, owner: Ino | 0): void };
 }
 
 export function contextMaker(surroundings: Surroundings): MakeContext {
@@ -51,6 +52,10 @@ class Context implements OperationContext {
 
   space(): Space {
     return this.#surroundings.capacity.space();
+  }
+
+  noteHalfDead(block: BlockId, owner: Ino | 0): void {
+    this.#surroundings.halfDead.note(block, owner);
   }
 
   checkpoint(): void {

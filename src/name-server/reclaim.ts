@@ -24,6 +24,7 @@ import {
   type Transaction,
 } from "./namespace/index.ts";
 import type { Nodes, StorageNode } from "./nodes.ts";
+import type { Rewriting } from "./rewrite/rewriting.ts";
 
 export interface Reclaim {
   /** Something may have become due: twice a second. */
@@ -59,6 +60,8 @@ export function createReclaim(parts: {
   nodes: Nodes;
   maps: ClusterMaps;
   graceMillis: number;
+  /** What may free more than is queued by now. */
+  rewriting: () => Pick<Rewriting, "urge" | "isBusy">;
   makeContext: (transaction: Transaction) => OperationContext;
 }): Reclaim {
   const { store, execution, clock, log, nodes, maps, makeContext } = parts;
@@ -176,6 +179,7 @@ export function createReclaim(parts: {
 
   async function makeRoomNow(hasRoom: () => boolean): Promise<void> {
     const until = clock.monotonicMillis() + makeRoomMillis;
+    parts.rewriting().urge();
     for (;;) {
       await run();
       await run();
@@ -187,7 +191,7 @@ export function createReclaim(parts: {
       );
       const now = clock.monotonicMillis();
       if (hasRoom() || now >= until || stopping.signal.aborted) return;
-      const mayHelp = countQueued(1) > 0 || now - lastDeletedAt < compactMillis;
+      const mayHelp = countQueued(1) > 0 || parts.rewriting().isBusy || now - lastDeletedAt < compactMillis;
       if (!mayHelp) return;
       await sleep(clock, pollMillis, stopping.signal).catch(() => undefined);
     }

@@ -9,6 +9,7 @@ import type { LeaseService } from "./lease-service.ts";
 import type { ListeningTime } from "./listening.ts";
 import { addressText, type Nodes } from "./nodes.ts";
 import type { Reclaim } from "./reclaim.ts";
+import type { Rewriting } from "./rewrite/rewriting.ts";
 import type { Sessions } from "./sessions.ts";
 
 export function describeStatus(parts: {
@@ -20,6 +21,7 @@ export function describeStatus(parts: {
   allocation: Allocation;
   capacity: Capacity;
   reclaim: Reclaim;
+  rewriting: Rewriting;
   listening: ListeningTime;
   cluster: string;
   version: string;
@@ -63,6 +65,7 @@ export function describeStatus(parts: {
     })),
     leases: { recalls: leases.statistics.recalls, waitingRequests: leases.statistics.waiting },
     reclaim: { queuedBlocks: reclaim.queuedBlocks },
+    rewrite: parts.rewriting.statistics,
     warnings: warnings(parts),
   };
 }

@@ -28,6 +28,8 @@ export interface NameServerOptions {
   readonly sessionTtlMillis?: number;
   readonly nodeDownMillis?: number;
   readonly reclaimGraceMillis?: number;
+  /** What inline content may take before the oldest is packed into blocks. */
+  readonly inlineTableBytesMax?: number;
 }
 
 export interface NameServerParts {

@@ -34,6 +34,16 @@ export interface StatusReply {
   /** Recalls that are not acknowledged yet, and requests that wait for leases. */
   readonly leases: { readonly recalls: number; readonly waitingRequests: number };
   readonly reclaim: { readonly queuedBlocks: number };
+  /**
+   * Inline content and what it may take; blocks of which less than half is alive (as far as they are noted); bytes that
+   * were copied into new blocks since the start.
+   */
+  readonly rewrite: {
+    readonly inlineBytes: number;
+    readonly inlineBytesMax: number;
+    readonly halfDeadBlocks: number;
+    readonly rewrittenBytes: number;
+  };
   /** Why something waits, in words; empty when all is well. */
   readonly warnings: readonly string[];
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { limits } from "../base/limits.ts";
+import { composeMethods } from "./compose-methods.ts";
 import { copyMethods } from "./copy-methods.ts";
 import { nothing, table } from "./method-table.ts";
 import { address, blockId, bytes, clusterId, count, nodeId } from "./types.ts";
@@ -29,6 +30,7 @@ export const storageNodeMethods = table({
     request: z.object({ block: blockId, offset: count, length: z.number().int().min(1).max(limits.blockBytesMax) }),
     reply: z.object({ start: count, checksums: bytes }),
   },
+  ...composeMethods,
   /** By order of the name server only, with its epoch. Blocks that are not there count as deleted. */
   deleteBlocks: { request: z.object({ epoch: count, blocks: z.array(blockId).max(4_096) }), reply: nothing },
   /** These two by order of the name server only, with its epoch. */

@@ -6,7 +6,7 @@
  * does not read holds up nobody else.
  */
 import type { BufferPool } from "../base/buffer-pool.ts";
-import { firstBadUnit, unitCount } from "../base/checksum.ts";
+import { blockChecksums, firstBadUnit, unitCount } from "../base/checksum.ts";
 import { FsError } from "../base/errno.ts";
 import { blockName } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
@@ -16,8 +16,9 @@ import type { BlockStore } from "../block-store/types.ts";
 import type { StorageNodeMethods } from "../protocol/storage-node.ts";
 import { WithPayload, type Handlers, type MethodTable, type ReplyOf, type RequestOf } from "../rpc/types.ts";
 import { ByteBudget } from "./byte-budget.ts";
+import { composeContent } from "./compose.ts";
 import { copyBlocks } from "./copying.ts";
-import type { Neighbours } from "./neighbours.ts";
+import type { ChainMember, Neighbours } from "./neighbours.ts";
 
 type Request<M extends keyof StorageNodeMethods> = RequestOf<StorageNodeMethods, M>;
 type Reply<M extends keyof StorageNodeMethods> = ReplyOf<StorageNodeMethods, M>;
@@ -49,7 +50,7 @@ export class BlockService {
     const ordersOnly = (): never => {
       throw new FsError(
         "EPERM",
-        "blocks are deleted, copied and listed by order of the name server only, on the node's own connection to it",
+        "blocks are deleted, copied, composed and listed by order of the name server only, on the node's own connection to it",
       );
     };
     return {
@@ -57,6 +58,7 @@ export class BlockService {
       deleteBlocks: ordersOnly,
       copyBlocks: ordersOnly,
       listBlocks: ordersOnly,
+      composeBlock: ordersOnly,
     };
   }
 
@@ -78,6 +80,13 @@ export class BlockService {
       deleteBlocks: (request) => this.#deleteBlocks(request),
       copyBlocks: (request) => this.#copyBlocks(request),
       listBlocks: (request) => this.#listBlocks(request),
+      composeBlock: async (request, { payload }) => {
+        try {
+          return await this.#composeBlock(request, payload.bytes);
+        } finally {
+          payload.release();
+        }
+      },
       nodeStatus: () => this.#status(),
     };
   }
@@ -90,7 +99,7 @@ export class BlockService {
         `block ${blockName(block)}: the sizes of payload and checksums do not fit its length`,
       );
     }
-    const { store, identity, neighbours } = this.#parts;
+    const { identity } = this.#parts;
     if (identity.cluster === null) throw new FsError("EAGAIN", `node ${identity.node} has not joined its cluster yet`);
     const waiting = this.#writes.take(length);
     if (waiting !== undefined) await waiting;
@@ -98,18 +107,48 @@ export class BlockService {
       const bad = firstBadUnit(block, bytes, checksums);
       if (bad !== -1)
         throw new FsError("EBADMSG", `block ${blockName(block)}: unit ${String(bad)} was damaged on its way`);
-      const own = store.put(block, bytes, checksums);
-      if (forward.length === 0) await own;
-      else {
-        const others = neighbours.forward(forward, { block, length, checksums }, bytes);
-        // Both borrow the bytes: neither may be left behind.
-        for (const result of await Promise.allSettled([own, others])) {
-          if (result.status === "rejected") throw result.reason as Error;
-        }
-      }
+      await this.#keep({ block, length, checksums }, bytes, forward);
       return {};
     } finally {
       this.#writes.give(length);
+    }
+  }
+
+  /** Here and at all of `forward`. Borrows the bytes. */
+  async #keep(
+    write: Pick<Request<"writeBlock">, "block" | "length" | "checksums">,
+    bytes: Buffer,
+    forward: readonly ChainMember[],
+  ): Promise<void> {
+    const { store, neighbours } = this.#parts;
+    const own = store.put(write.block, bytes, write.checksums);
+    if (forward.length === 0) {
+      await own;
+      return;
+    }
+    const others = neighbours.forward(forward, write, bytes);
+    // Both borrow the bytes: neither may be left behind.
+    for (const result of await Promise.allSettled([own, others])) {
+      if (result.status === "rejected") throw result.reason as Error;
+    }
+  }
+
+  async #composeBlock(request: Request<"composeBlock">, inline: Buffer): Promise<Reply<"composeBlock">> {
+    const { block, length, forward } = request;
+    const { identity, pool } = this.#parts;
+    await identity.obey(request.epoch);
+    // What is read for it takes as much again at most.
+    const budget = length + limits.blockBytesMax;
+    const waiting = this.#writes.take(budget);
+    if (waiting !== undefined) await waiting;
+    let bytes: Buffer | undefined;
+    try {
+      bytes = await composeContent(this.#parts, request, inline);
+      await this.#keep({ block, length, checksums: blockChecksums(block, bytes) }, bytes, forward);
+      return {};
+    } finally {
+      if (bytes !== undefined) pool.give(bytes);
+      this.#writes.give(budget);
     }
   }
 

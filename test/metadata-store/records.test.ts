@@ -58,7 +58,8 @@ const codecs: Codec[] = [
     block,
     blockOffset: 123,
   }),
-  codec("block", records.encodeBlock, records.decodeBlock, { length: 1, references: 4e9, liveBytes: big }),
+  codec("block", records.encodeBlock, records.decodeBlock, { length: 1, references: 4e9, liveBytes: big, owner: big as Ino }),
+  codec("pack", records.encodePack, records.decodePack, { contents: [big as Ino, 2 as Ino] }),
   codec("orphan", records.encodeOrphan, records.decodeOrphan, { sessions: [session, "0".repeat(16) as SessionId] }),
   codec<records.ReclaimRecord>("detached", records.encodeReclaim, records.decodeReclaim, {
     kind: "detached",
@@ -126,8 +127,8 @@ test("the hot records have the layout that is documented", (t) => {
   const extent = { kind: "block" as const, length: 1, block: { group: 2 as GroupId, number: 3 }, blockOffset: 4 };
   t.is(records.encodeExtent(extent).toString("hex"), "010101000000020003000000000004000000");
   t.is(
-    records.encodeBlock({ length: 1, references: 2, liveBytes: 3 }).toString("hex"),
-    "0101000000020000000300000000000000",
+    records.encodeBlock({ length: 1, references: 2, liveBytes: 3, owner: 4 as Ino }).toString("hex"),
+    "02010000000200000003000000000000000400000000000000",
   );
 });
 
@@ -145,9 +146,16 @@ test("groups and nodes of the format before are read", (t) => {
   });
 });
 
+test("a block record of format 1 is read, and its owner is not known", (t) => {
+  const old = Buffer.from("0101000000020000000300000000000000", "hex");
+  t.deepEqual(records.decodeBlock(old), { length: 1, references: 2, liveBytes: 3, owner: 0 });
+});
+
 test("the largest records are still valid values", (t) => {
   const blocks = Array.from({ length: records.reclaimBlocksMax }, () => block);
   t.true(records.encodeReclaim({ kind: "blocks", freed: 0n, blocks }).length <= 16_300);
+  const contents = Array.from({ length: records.packContentsMax }, (_, i) => i as Ino);
+  t.true(records.encodePack({ contents }).length <= 16_300);
   t.true(records.encodeXattr(5, Buffer.alloc(records.xattrPieceBytesMax)).length <= 16_300);
   t.true(records.encodeOrphan({ sessions: Array.from({ length: 1_024 }, () => session) }).length <= 16_300);
 });

@@ -286,6 +286,7 @@ export class TestNode {
     const handlers: Handlers<StorageNodeMethods, NameServerMethods> = {
       writeBlock: unexpected,
       readBlock: unexpected,
+      composeBlock: unexpected,
       deleteBlocks: async ({ blocks }) => {
         await this.beforeDelete();
         for (const block of blocks) {

@@ -3,7 +3,7 @@
  * answered, with the number that it gave its inode, and with room, because what was answered is not refused any more.
  */
 import type { Nanos } from "../../base/attributes.ts";
-import type { Ino, SessionId } from "../../base/ids.ts";
+import type { BlockId, Ino, SessionId } from "../../base/ids.ts";
 import type { Numbers, OperationContext, Space, Transaction } from "../namespace/index.ts";
 
 export class EntryContext implements OperationContext {
@@ -30,6 +30,10 @@ export class EntryContext implements OperationContext {
 
   get otherSessions(): readonly SessionId[] {
     return this.#ordinary.otherSessions;
+  }
+
+  noteHalfDead(block: BlockId, owner: Ino | 0): void {
+    this.#ordinary.noteHalfDead(block, owner);
   }
 
   space(): Space {

@@ -32,11 +32,14 @@ export function fixBlock(
       if (!isUnchanged) return false;
       if (right.references === 0) {
         transaction.remove(key);
+        if (transaction.get(keys.pack(block)) !== undefined) transaction.remove(keys.pack(block));
         queueForDeletion(context, [block]);
         return true;
       }
-      const length = Math.max(right.end, found === undefined ? 0 : decodeBlock(found).length);
-      transaction.put(key, encodeBlock({ length, references: right.references, liveBytes: right.liveBytes }));
+      const before = found === undefined ? undefined : decodeBlock(found);
+      const length = Math.max(right.end, before?.length ?? 0);
+      const { references, liveBytes } = right;
+      transaction.put(key, encodeBlock({ length, references, liveBytes, owner: before?.owner ?? 0 }));
       return true;
     },
   };

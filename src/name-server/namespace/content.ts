@@ -84,17 +84,17 @@ export function toExtent(reader: MetadataReader, content: Ino, { offset, record 
   return { kind: "inline", offset, length: record.length, content: bytes };
 }
 
-/** Where no extent is. Takes a copy of inline content. Accounts for a block. */
+/** Where no extent is. Takes a copy of inline content. */
 export function putExtent(transaction: Transaction, content: Ino, extent: Extent, accounts: BlockAccounts): void {
   const { offset, length } = extent;
   let record: ExtentRecord;
   if (extent.kind === "block") {
     record = { kind: "block", length, block: extent.block, blockOffset: extent.blockOffset };
-    accounts.add(record);
   } else {
     record = { kind: "inline", length };
     transaction.put(keys.inline(content, offset), Buffer.from(extent.content));
   }
+  accounts.add(record, content);
   transaction.put(keys.extent(content, offset), encodeExtent(record));
 }
 
@@ -150,7 +150,7 @@ function cutExtent(
   const extent = whole ? undefined : toExtent(transaction, content, stored);
   transaction.remove(keys.extent(content, offset));
   if (record.kind === "inline") transaction.remove(keys.inline(content, offset));
-  else cut.accounts.subtract(record);
+  cut.accounts.subtract(record);
   if (extent !== undefined) {
     for (const rest of cutExtents([extent], from, to)) putExtent(transaction, content, rest, cut.accounts);
   }
@@ -177,7 +177,7 @@ export function dropExtent(
 ): void {
   transaction.remove(keys.extent(content, stored.offset));
   if (stored.record.kind === "inline") transaction.remove(keys.inline(content, stored.offset));
-  else accounts.subtract(stored.record);
+  accounts.subtract(stored.record);
 }
 
 /** Leaves the content to `reclaimStep`: no inode may lead to it any more. */

@@ -4,7 +4,7 @@
  */
 import type { Nanos } from "../../base/attributes.ts";
 import { FsError } from "../../base/errno.ts";
-import type { Ino, SessionId } from "../../base/ids.ts";
+import type { BlockId, Ino, SessionId } from "../../base/ids.ts";
 import { keys } from "../../metadata-store/keys.ts";
 import { decodeCounter, encodeCounter } from "../../metadata-store/records.ts";
 import type { Numbers } from "./allocator.ts";
@@ -25,6 +25,8 @@ export interface OperationContext {
    * transaction, and only in states that are right in themselves. What follows may still throw.
    */
   checkpoint(): void;
+  /** Less than half of the block is named now, if this step is applied: see name-server/rewrite. */
+  noteHalfDead(block: BlockId, owner: Ino | 0): void;
   /** Filled by the operation: inodes that became orphans of other sessions too, which have to be asked. */
   readonly orphaned: Ino[];
 }

@@ -104,9 +104,11 @@ function moveAway(
     for (const [key, value] of transaction.range(bounds)) {
       const stored = { offset: offsetOfKey(key), record: decodeExtent(value) };
       moveExtent(context, old, content, stored);
+      accounts.moved(stored.record, old, content);
       bytesUsed += stored.record.length;
     }
   }
+  accounts.write();
   detachContent(transaction, old);
   return { ...record, content, bytesUsed };
 }

@@ -55,6 +55,7 @@ export { countOfInodes, type OperationContext, type Space } from "./context.ts";
 export { directoriesOf } from "./directories.ts";
 export { findEntry } from "./entries.ts";
 export { findAttributes } from "./inodes.ts";
+export { beginInlineSum } from "./inline-sum.ts";
 export { initialize } from "./initialize.ts";
 export { releaseOrphan, releaseSession } from "./orphans.ts";
 export { blocksDeleted, dueBlocks, reclaimStep, releaseRanges, type DueBlocks, type ReclaimPlace } from "./reclaim.ts";

@@ -151,6 +151,8 @@ class ContentWriter {
       length: before.record.length,
       content: inlineBytes(transaction, content, before.offset),
     };
-    return joinExtents(left, given) ?? given;
+    const joined = joinExtents(left, given);
+    if (joined !== undefined) this.#accounts.subtract(before.record);
+    return joined ?? given;
   }
 }

@@ -21,7 +21,9 @@ function withFile(): { ns: Namespace; ino: Ino } {
 }
 function references(ns: Namespace, block: BlockId): unknown {
   const value = ns.store.get(keys.block(block));
-  return value === undefined ? undefined : decodeBlock(value);
+  if (value === undefined) return undefined;
+  const { length, references: count, liveBytes } = decodeBlock(value);
+  return { length, references: count, liveBytes };
 }
 
 test("a small file is one inline extent, read back whole", (t) => {
@@ -302,4 +304,32 @@ test("copyFileRange shares blocks, copies inline content, and stops at the sourc
   ns.unlink(rootIno, "copy");
   t.is(references(ns, block), undefined);
   t.deepEqual(violations(ns.store), []);
+});
+
+test("a block remembers whose extents named it first, also when they move to a fresh content", (t) => {
+  const { ns, ino } = withFile();
+  const block = ns.writeBlock(ino, 0, 8 * KiB);
+  const ownerOf = (): Ino | 0 => decodeBlock(ns.store.get(keys.block(block)) as Buffer).owner;
+  t.is(ownerOf(), ino);
+  const to = ns.create(rootIno, "t");
+  ns.call("copyFileRange", { caller: root, from: ino, fromOffset: 0, to, toOffset: 0, length: 8 * KiB });
+  t.is(ownerOf(), ino);
+  // Many extents behind the block's, which a truncation takes off by moving what is before them.
+  const others = ns.allocate(1_500);
+  for (let i = 0; i < others.length; i += 500) {
+    const extents = others.slice(i, i + 500).map((other, k) => blockExtent(other, (i + k + 10) * 4 * KiB, 4 * KiB));
+    ns.write(ino, extents);
+  }
+  ns.setattr(ino, { size: 8 * KiB });
+  t.not(ownerOf(), ino);
+  t.deepEqual(violations(ns.store), []);
+});
+
+test("a block is noted when it becomes less than half alive, and not before", (t) => {
+  const { ns, ino } = withFile();
+  const block = ns.writeBlock(ino, 0, 8 * KiB);
+  ns.writeBlock(ino, 0, 4 * KiB);
+  t.deepEqual(ns.halfDead, []);
+  ns.writeInline(ino, 4 * KiB, Buffer.from("x"));
+  t.deepEqual(ns.halfDead, [block]);
 });

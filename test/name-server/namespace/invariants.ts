@@ -14,6 +14,7 @@ import {
   inodeFlags,
   type InodeRecord,
 } from "../../../src/metadata-store/records.ts";
+import { inlineBytesSum, inlineTableBytes } from "../../../src/name-server/namespace/inline-sum.ts";
 import type { Key, MetadataReader } from "../../../src/metadata-store/types.ts";
 
 export function violations(store: MetadataReader): string[] {
@@ -125,7 +126,13 @@ export function violations(store: MetadataReader): string[] {
     const record = inodes.get(ino);
     say(record?.bytesUsed === (used.get(content) ?? 0), `inode ${String(ino)}: bytesUsed ${String(record?.bytesUsed)}`);
   }
-  for (const [key] of table("n")) say(inline.has(key), "inline bytes without an extent");
+  let inlineSum = 0;
+  for (const [key, value] of table("n")) {
+    say(inline.has(key), "inline bytes without an extent");
+    inlineSum += inlineTableBytes(value.length);
+  }
+  say(inlineSum === inlineBytesSum(store), `inline content takes ${String(inlineSum)}, ${String(inlineBytesSum(store))} is kept`);
+  for (const [key] of table("p")) say(store.get("b" + key.slice(1)) !== undefined, "a pack record without its block");
   let blocks = 0;
   for (const [key, value] of table("b")) {
     blocks++;

@@ -65,6 +65,7 @@ export class Namespace {
   others: SessionId[] = [];
   space: Space = { bytesTotal: 2 ** 40, bytesFree: 2 ** 39, filesFree: 1_000_000, metadataFull: false };
   orphaned: Ino[] = [];
+  halfDead: BlockId[] = [];
   checkpoints = 0;
   /** Whether requests and replies pass the protocol's validators, as on the wire. */
   checksMessages = true;
@@ -104,6 +105,9 @@ export class Namespace {
         this.onCheckpoint?.();
       },
       orphaned: this.orphaned,
+      noteHalfDead: (block) => {
+        this.halfDead.push(block);
+      },
     };
   }
 

@@ -1,0 +1,83 @@
+/**
+ * Block numbers for rewriting: of groups whose members are all there and have space. Ranges are the server's own, committed
+ * before a number is used; what is left of them at an end of the server is given up at its next start.
+ */
+import { FsError } from "../../base/errno.ts";
+import type { BlockId, GroupId } from "../../base/ids.ts";
+import { limits } from "../../base/limits.ts";
+import type { PlacementGroup } from "../../protocol/types.ts";
+import { takeNumbers, type Allocation } from "../allocation.ts";
+import type { ClusterMaps } from "../cluster-map.ts";
+import type { Execution } from "../execution.ts";
+import type { Nodes } from "../nodes.ts";
+import { rewriteOwner } from "./swap.ts";
+
+export interface Numbers {
+  /**
+   * A number of a group with so many copies: of `wished` if that takes blocks now, else of one that allocation chooses.
+   * EAGAIN, ENOSPC: there is none.
+   */
+  next(copies: number, wished: GroupId | undefined): Promise<{ block: BlockId; group: PlacementGroup }>;
+}
+
+const rangeNumbers = 8;
+/** What a member must still take: the last space is for writers. */
+const spareBytes = 4 * limits.blockBytesMax;
+
+export function createNumbers(parts: {
+  execution: Execution;
+  maps: ClusterMaps;
+  nodes: Nodes;
+  allocation: Allocation;
+}): Numbers {
+  const { execution, maps, nodes, allocation } = parts;
+  const open = new Map<GroupId, { next: number; end: number }>();
+
+  function takesBlocks(id: GroupId, copies: number): boolean {
+    const group = maps.group(id);
+    if (group === undefined || maps.replicasOf(id) !== copies || group.nodes.length < copies) return false;
+    return group.nodes.every((member) => {
+      const node = nodes.get(member);
+      return node?.state === "up" && node.peer !== undefined && node.freeBytes > spareBytes;
+    });
+  }
+
+  async function allocate(copies: number): Promise<GroupId> {
+    const request = { session: rewriteOwner, count: rangeNumbers, avoid: [], replicas: copies };
+    const [range] = await execution.change((transaction) => allocation.allocate(transaction, request));
+    if (range === undefined) throw new FsError("ENOSPC", `no group with ${String(copies)} copies has space`);
+    // Numbers of the group that were left are given up at the next start.
+    open.set(range.group, { next: range.first, end: range.first + range.count });
+    return range.group;
+  }
+
+  async function allocateIn(group: GroupId): Promise<GroupId> {
+    const first = await execution.change((transaction) => takeNumbers(transaction, group, rewriteOwner, rangeNumbers));
+    open.set(group, { next: first, end: first + rangeNumbers });
+    return group;
+  }
+
+  function hasNumbers(group: GroupId): boolean {
+    const range = open.get(group);
+    return range !== undefined && range.next < range.end;
+  }
+
+  async function choose(copies: number, wished: GroupId | undefined): Promise<GroupId> {
+    if (wished !== undefined && takesBlocks(wished, copies)) return hasNumbers(wished) ? wished : allocateIn(wished);
+    for (const id of open.keys()) if (hasNumbers(id) && takesBlocks(id, copies)) return id;
+    return allocate(copies);
+  }
+
+  return {
+    async next(copies, wished) {
+      for (;;) {
+        const id = await choose(copies, wished);
+        const group = maps.group(id);
+        const range = open.get(id);
+        // Somebody else may have taken the last one meanwhile.
+        if (group === undefined || range === undefined || range.next >= range.end) continue;
+        return { block: { group: id, number: range.next++ }, group };
+      }
+    },
+  };
+}
