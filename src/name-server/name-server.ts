@@ -129,8 +129,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
   const fsck = createFsck({
     ...{ store, clock, log, leases },
     makeContext: (transaction) => makeContext(transaction, nobody),
-    hasDeparted: (session) =>
-      session !== rewriteOwner && sessions.get(session) === undefined && !leaving.has(session),
+    hasDeparted: (session) => session !== rewriteOwner && sessions.get(session) === undefined && !leaving.has(session),
   });
   const status = (): ReturnType<NameServer["status"]> =>
     describeStatus({

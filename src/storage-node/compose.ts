@@ -59,7 +59,8 @@ function placePieces({ block, length, pieces }: Compose, inline: Buffer, into: B
       const { offset } = piece;
       const name = blockName(piece.block);
       let source = sources.get(name);
-      if (source === undefined) sources.set(name, (source = { block: piece.block, stretches: [], start: offset, end: 0 }));
+      if (source === undefined)
+        sources.set(name, (source = { block: piece.block, stretches: [], start: offset, end: 0 }));
       source.stretches.push({ at, offset, length: piece.length });
       source.start = Math.min(source.start, offset);
       source.end = Math.max(source.end, offset + piece.length);
@@ -75,7 +76,8 @@ async function copyFrom(parts: Parts, order: Compose, source: Source, into: Buff
   const { block, start, end } = source;
   const failures: unknown[] = [];
   const copy = (bytes: Buffer, first: number): void => {
-    for (const { at, offset, length } of source.stretches) bytes.copy(into, at, offset - first, offset - first + length);
+    for (const { at, offset, length } of source.stretches)
+      bytes.copy(into, at, offset - first, offset - first + length);
   };
   try {
     const { store, pool } = parts;
@@ -122,5 +124,8 @@ function requireRight({ block, end }: Source, found: { start: number; bytes: Buf
   const { start, bytes, checksums } = found;
   const isWhole = start + bytes.length >= end && start % limits.checksumUnitBytes === 0;
   if (isWhole && firstBadUnit(block, bytes, checksums, start / limits.checksumUnitBytes) === -1) return;
-  throw new FsError("EBADMSG", `block ${blockName(block)}: ${isWhole ? "a checksum does not match" : "it is too short"}`);
+  throw new FsError(
+    "EBADMSG",
+    `block ${blockName(block)}: ${isWhole ? "a checksum does not match" : "it is too short"}`,
+  );
 }

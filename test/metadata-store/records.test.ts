@@ -58,7 +58,12 @@ const codecs: Codec[] = [
     block,
     blockOffset: 123,
   }),
-  codec("block", records.encodeBlock, records.decodeBlock, { length: 1, references: 4e9, liveBytes: big, owner: big as Ino }),
+  codec("block", records.encodeBlock, records.decodeBlock, {
+    length: 1,
+    references: 4e9,
+    liveBytes: big,
+    owner: big as Ino,
+  }),
   codec("pack", records.encodePack, records.decodePack, { contents: [big as Ino, 2 as Ino] }),
   codec("orphan", records.encodeOrphan, records.decodeOrphan, { sessions: [session, "0".repeat(16) as SessionId] }),
   codec<records.ReclaimRecord>("detached", records.encodeReclaim, records.decodeReclaim, {

@@ -111,7 +111,8 @@ export class BlockAccounts {
     let account = this.#accounts.get(key);
     if (account === undefined) {
       const value = this.#context.transaction.get(key);
-      const found = value === undefined ? { length: 0, references: 0, liveBytes: 0, owner: 0 as const } : decodeBlock(value);
+      const found =
+        value === undefined ? { length: 0, references: 0, liveBytes: 0, owner: 0 as const } : decodeBlock(value);
       account = { block, ...found, liveBefore: found.liveBytes };
       this.#accounts.set(key, account);
     }

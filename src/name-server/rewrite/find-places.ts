@@ -61,7 +61,7 @@ export class PlaceSearch {
   }
 
   async #range(from: Key, lt: Key): Promise<void> {
-    for (let gte = from; ; ) {
+    for (let gte = from; ;) {
       let count = 0;
       for (const [key, value] of this.#reader.range({ gte, lt, limit: extentsPerStep })) {
         count++;

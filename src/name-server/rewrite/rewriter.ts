@@ -135,7 +135,7 @@ export function createRewriter(parts: {
 
     async convert(content: Ino, options) {
       let moved = 0;
-      for (let from = 0; !options.signal.aborted; ) {
+      for (let from = 0; !options.signal.aborted;) {
         const found = extentsFrom(store, content, from, Number.MAX_SAFE_INTEGER, extentsPerStep);
         const last = found.at(-1);
         if (last === undefined) break;

@@ -87,7 +87,7 @@ export function createRewriting(parts: {
 
   async function pass(): Promise<void> {
     await cleaning.walk();
-    for (let more = true; more && !signal.aborted; ) {
+    for (let more = true; more && !signal.aborted;) {
       const packed = await packing.round();
       const cleaned = await cleaning.round();
       more = packed || cleaned;

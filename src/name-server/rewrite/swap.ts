@@ -95,4 +95,3 @@ export function discardComposed(context: OperationContext, block: BlockId): void
   claims.write(true);
   queueForDeletion(context, [block]);
 }
-

@@ -286,6 +286,9 @@ test("group numbers in use beyond the next one are told", async (t) => {
   const made = await CheckedStore.open(t);
   const { group } = made.tree.blocks[0] as NonNullable<(typeof made.tree.blocks)[0]>;
   t.true(decodeGroup(made.store.get(keys.group(group)) as Buffer).nextNumber > 1);
-  made.damage([keys.block({ group, number: 5_000 }), encodeBlock({ length: 1, references: 1, liveBytes: 1, owner: 0 })]);
+  made.damage([
+    keys.block({ group, number: 5_000 }),
+    encodeBlock({ length: 1, references: 1, liveBytes: 1, owner: 0 }),
+  ]);
   t.true((await made.check()).found.some(({ text }) => /hands out numbers from .*, and 5000 is in use/.test(text)));
 });

@@ -131,7 +131,10 @@ export function violations(store: MetadataReader): string[] {
     say(inline.has(key), "inline bytes without an extent");
     inlineSum += inlineTableBytes(value.length);
   }
-  say(inlineSum === inlineBytesSum(store), `inline content takes ${String(inlineSum)}, ${String(inlineBytesSum(store))} is kept`);
+  say(
+    inlineSum === inlineBytesSum(store),
+    `inline content takes ${String(inlineSum)}, ${String(inlineBytesSum(store))} is kept`,
+  );
   for (const [key] of table("p")) say(store.get("b" + key.slice(1)) !== undefined, "a pack record without its block");
   let blocks = 0;
   for (const [key, value] of table("b")) {

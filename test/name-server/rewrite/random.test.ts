@@ -64,8 +64,7 @@ class Run {
         if (i % 2 === 0) await this.#overwrite(file);
         else await this.#writeInline(file);
       }
-    }
-    else await this.check();
+    } else await this.check();
   }
 
   async #pick(): Promise<File> {

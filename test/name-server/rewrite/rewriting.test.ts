@@ -84,7 +84,9 @@ test("half-dead blocks that nobody noted are found by the walk after a restart",
   await cluster.client.resume();
   await cluster.until(() => liveShares(cluster).every((share) => share >= 0.5), "cleaning");
   await cluster.pass(20_000);
-  t.true((await cluster.read(ino)).equals(Buffer.concat([pattern(2, 48 * KiB), pattern(1, 64 * KiB).subarray(48 * KiB)])));
+  t.true(
+    (await cluster.read(ino)).equals(Buffer.concat([pattern(2, 48 * KiB), pattern(1, 64 * KiB).subarray(48 * KiB)])),
+  );
   t.deepEqual(await cluster.differences(), []);
   await cluster.stop();
 });
@@ -99,7 +101,9 @@ test("blocks that clones share are rewritten once there are many, and stay share
   await client.change("copyFileRange", { caller: root, from: ino, fromOffset: 0, to: clone, toOffset: 0, length });
   const cut = Array.from({ length: 70 }, (_, i) => ({ offset: i * 16 * KiB, bytes: pattern(200, 14 * KiB) }));
   for (const file of [ino, clone]) await cluster.writeBlock(file, cut);
-  const expected = Buffer.concat(cut.map(({ bytes }, i) => Buffer.concat([bytes, pattern(i, 16 * KiB).subarray(14 * KiB)])));
+  const expected = Buffer.concat(
+    cut.map(({ bytes }, i) => Buffer.concat([bytes, pattern(i, 16 * KiB).subarray(14 * KiB)])),
+  );
   await cluster.until(() => liveShares(cluster).every((share) => share >= 0.5), "cleaning");
   await cluster.pass(20_000);
   for (const file of [ino, clone]) t.true((await cluster.read(file)).equals(expected));
@@ -135,7 +139,13 @@ test("the oldest inline content is packed, many files to one block, until the ta
 
   // Most of the packed files go, and their block becomes worth rewriting: its contents are known.
   for (const [i] of files.entries())
-    if (i % 4 !== 0) await client.change("unlink", { caller: root, parent: 1 as Ino, name: `file-${String(i)}` as never, keep: false });
+    if (i % 4 !== 0)
+      await client.change("unlink", {
+        caller: root,
+        parent: 1 as Ino,
+        name: `file-${String(i)}` as never,
+        keep: false,
+      });
   await cluster.until(() => liveShares(cluster).every((share) => share >= 0.5), "cleaning");
   await cluster.pass(20_000);
   for (const [i, { ino, bytes }] of files.entries()) if (i % 4 === 0) t.true((await cluster.read(ino)).equals(bytes));

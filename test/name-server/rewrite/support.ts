@@ -106,7 +106,7 @@ export class RewriteCluster {
       const { ranges } = await this.client.change("allocateBlocks", { count: 64, avoid: [] });
       for (const { group, first, count } of ranges)
         for (let i = 0; i < count; i++) this.#numbers.push({ group, number: first + i });
-      next = this.#numbers.shift() as BlockId;
+      next = this.#numbers.shift();
     }
     this.#own.add(blockName(next));
     return next;
@@ -230,7 +230,8 @@ export class RewriteCluster {
       for (const name of held.keys()) if (!named.has(name)) wrong.push(`${node.identity.node} still has ${name}`);
       for (const name of named) {
         const group = this.#group(Number(name.split("/")[0]) as GroupId);
-        if (group.nodes.includes(node.identity.node) && !held.has(name)) wrong.push(`${node.identity.node} lacks ${name}`);
+        if (group.nodes.includes(node.identity.node) && !held.has(name))
+          wrong.push(`${node.identity.node} lacks ${name}`);
       }
     }
     return wrong;

@@ -18,7 +18,9 @@ function placesOf(ns: Namespace, ...contents: Ino[]): Place[] {
 }
 
 function placed(ns: Namespace, places: readonly Place[]): readonly Placed[] {
-  const [plan] = planBlocks(places, ({ content, offset }) => Buffer.from(ns.store.get(keys.inline(content, offset)) as Buffer));
+  const [plan] = planBlocks(places, ({ content, offset }) =>
+    Buffer.from(ns.store.get(keys.inline(content, offset)) as Buffer),
+  );
   return plan?.placed ?? [];
 }
 
@@ -149,8 +151,24 @@ test("a plan keeps to the largest block and the most pieces", (t) => {
     record: { kind: "block", length, block: { group: 3 as never, number: i }, blockOffset: 0 },
   });
   const none = (): undefined => undefined;
-  const large = [...planBlocks(Array.from({ length: 9 }, (_, i) => place(i, 1024 * KiB)), none)];
-  t.deepEqual(large.map((plan) => plan.length / KiB / 1024), [4, 4, 1]);
-  const many = [...planBlocks(Array.from({ length: 2_500 }, (_, i) => place(i, 10)), none)];
-  t.deepEqual(many.map((plan) => plan.placed.length), [1_024, 1_024, 452]);
+  const large = [
+    ...planBlocks(
+      Array.from({ length: 9 }, (_, i) => place(i, 1024 * KiB)),
+      none,
+    ),
+  ];
+  t.deepEqual(
+    large.map((plan) => plan.length / KiB / 1024),
+    [4, 4, 1],
+  );
+  const many = [
+    ...planBlocks(
+      Array.from({ length: 2_500 }, (_, i) => place(i, 10)),
+      none,
+    ),
+  ];
+  t.deepEqual(
+    many.map((plan) => plan.placed.length),
+    [1_024, 1_024, 452],
+  );
 });
