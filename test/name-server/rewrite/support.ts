@@ -2,6 +2,7 @@
  * A name server and real storage nodes in one process under a simulated clock, with a client that writes and reads blocks
  * as a mount does, a model of what its files hold, and a check that nodes hold what is named and nothing else.
  */
+import { assert } from "../../../src/base/assert.ts";
 import { blockChecksums, firstBadUnit } from "../../../src/base/checksum.ts";
 import { sleep } from "../../../src/base/clock.ts";
 import { blockName, type BlockId, type GroupId, type Ino, type NodeId } from "../../../src/base/ids.ts";
@@ -101,13 +102,13 @@ export class RewriteCluster {
   }
 
   async #number(): Promise<BlockId> {
-    let next = this.#numbers.shift();
-    if (next === undefined) {
+    if (this.#numbers.length === 0) {
       const { ranges } = await this.client.change("allocateBlocks", { count: 64, avoid: [] });
       for (const { group, first, count } of ranges)
         for (let i = 0; i < count; i++) this.#numbers.push({ group, number: first + i });
-      next = this.#numbers.shift();
     }
+    const next = this.#numbers.shift();
+    assert(next !== undefined, "numbers were given");
     this.#own.add(blockName(next));
     return next;
   }
