@@ -97,6 +97,8 @@ export const limits = {
   groupsMax: 8_192,
   /** A storage node that is silent for so long gets no new blocks. */
   nodeDownMillis: 10_000,
+  /** One that is silent for so long is out: other nodes take its place. */
+  nodeOutMillis: 600_000,
   nodeHeartbeatMillis: 2_000,
   connectMillis: 5_000,
   callMillis: 30_000,
@@ -125,6 +127,8 @@ export const limits = {
   rewriteBytesPerSecond: 32 * MiB,
   /** Blocks that are named in one order or request about blocks. */
   blocksPerOrderMax: 256,
+  /** Copies that wait to be verified, and blocks that are known to be lost; further ones are found again later. */
+  suspectsMax: 65_536,
   /** Blocks in one answer of a storage node about what it holds. */
   blocksListedMax: 4_096,
 

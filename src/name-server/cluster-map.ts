@@ -14,6 +14,7 @@ import type { MetadataStore } from "../metadata-store/types.ts";
 import type { ClusterMap, ClusterNode, PlacementGroup } from "../protocol/types.ts";
 import type { Execution } from "./execution.ts";
 import { planGroups, type PlacementNode } from "./placement.ts";
+import type { Membership } from "./repair/members.ts";
 
 export interface ClusterMaps {
   /** Reads the groups and reserves versions; resolves when that is durable. */
@@ -29,6 +30,14 @@ export interface ClusterMaps {
   changed(): void;
   /** Creates the groups that these nodes still lack, for every number of copies in use; resolves when they are durable and in the map. */
   extend(members: readonly PlacementNode[]): Promise<void>;
+  /**
+   * Changes members: `change` gets a group as it is then, and returns how it is to be (undefined: as it is). Groups
+   * whose members change get a new epoch. Resolves with those that were changed, when that is durable and in the map.
+   */
+  changeMembers(
+    ids: readonly GroupId[],
+    change: (group: PlacementGroup, replicas: number) => Membership | undefined,
+  ): Promise<GroupId[]>;
   /** There are groups with so many copies from now on. EINVAL: there are not nodes enough. ENOSPC: no room for groups. */
   require(replicas: number, members: readonly PlacementNode[]): Promise<void>;
 }
@@ -52,7 +61,7 @@ export function createClusterMaps(parts: {
   let version = 0;
   let reservedBelow = 0;
   let map: ClusterMap | undefined;
-  let extending: Promise<void> = Promise.resolve();
+  let extending: Promise<unknown> = Promise.resolve();
 
   async function reserve(): Promise<void> {
     const from = version;
@@ -111,8 +120,41 @@ export function createClusterMaps(parts: {
       throw new FsError("ENOSPC", `the cluster has ${String(groups.length)} groups: there is no room for more`);
   }
 
+  async function changeMembersNow(
+    ids: readonly GroupId[],
+    change: (group: PlacementGroup, replicas: number) => Membership | undefined,
+  ): Promise<GroupId[]> {
+    const done: GroupId[] = [];
+    for (let at = 0; at < ids.length; at += groupsPerBatch) {
+      const batch = await execution.change((transaction) => {
+        const changed: PlacementGroup[] = [];
+        for (const id of ids.slice(at, at + groupsPerBatch)) {
+          const group = byId.get(id);
+          const value = transaction.get(keys.group(id));
+          if (group === undefined || value === undefined) continue;
+          const record = decodeGroup(value);
+          const wanted = change(group, record.replicas);
+          if (wanted === undefined) continue;
+          const nodes = [...wanted.nodes];
+          const hasMoved = nodes.length !== group.nodes.length || nodes.some((node, i) => node !== group.nodes[i]);
+          const epoch = hasMoved ? record.epoch + 1 : record.epoch;
+          changed.push({ group: id, epoch, nodes, copying: [...wanted.copying] });
+          transaction.put(keys.group(id), encodeGroup({ ...record, ...wanted, epoch }));
+        }
+        return changed;
+      });
+      for (const group of batch) {
+        groups[groups.findIndex((each) => each.group === group.group)] = group;
+        byId.set(group.group, group);
+        done.push(group.group);
+      }
+    }
+    if (done.length > 0) changed();
+    return done;
+  }
+
   /** One after the other. */
-  function inTurn(run: () => Promise<void>): Promise<void> {
+  function inTurn<T>(run: () => Promise<T>): Promise<T> {
     const mine = extending.then(run);
     extending = mine.catch(() => undefined);
     return mine;
@@ -142,6 +184,7 @@ export function createClusterMaps(parts: {
       return map;
     },
 
+    changeMembers: (ids, change) => inTurn(() => changeMembersNow(ids, change)),
     extend: (members) => inTurn(() => extendNow(members)),
     require: (copies, members) => inTurn(() => requireNow(copies, members)),
   };

@@ -24,12 +24,14 @@ import { createLeaseService } from "./lease-service.ts";
 import { createLockHandlers } from "./lock-handlers.ts";
 import { createLockService } from "./lock-service.ts";
 import { createMapPushes } from "./map-pushes.ts";
-import { Allocator, beginInlineSum, releaseOrphan } from "./namespace/index.ts";
+import { Allocator, beginInlineSum, queueForDeletion, releaseOrphan } from "./namespace/index.ts";
 import { createNodes } from "./nodes.ts";
 import { contextMaker } from "./operation-context.ts";
 import { createOrphanQuestions } from "./orphan-questions.ts";
 import { placeableNodes } from "./placement.ts";
 import { createReclaim } from "./reclaim.ts";
+import { createRepair } from "./repair/repair.ts";
+import { counted } from "./repair/traffic.ts";
 import { createReplies } from "./replies.ts";
 import { createServiceHandlers } from "./service-handlers.ts";
 import { silentAfterFailure } from "./silence.ts";
@@ -54,6 +56,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
   const leaving = new Set<SessionId>();
   let cluster: ClusterId | undefined;
   let ticks = 0;
+  let requests = 0;
 
   const listening = createListeningTime(clock);
   const execution = createExecution(store);
@@ -82,8 +85,9 @@ export function createNameServer({ store, clock, random, log, options, space }: 
       onChange: () => {
         maps.changed();
       },
-      onRegistered: () => {
+      onRegistered: (node, held) => {
         reclaim.nodeRegistered();
+        repair.nodeRegistered(node, held);
         return maps.extend(placeableNodes(nodes.all()));
       },
     },
@@ -115,6 +119,15 @@ export function createNameServer({ store, clock, random, log, options, space }: 
     makeContext: (transaction) => makeContext(transaction, nobody),
     inlineTableBytesMax: options.inlineTableBytesMax,
   });
+  const repair = createRepair({
+    ...{ store, clock, log, listening, nodes, maps },
+    outMillis: options.nodeOutMillis ?? limits.nodeOutMillis,
+    traffic: () => requests,
+    discard: (blocks) =>
+      execution.change((transaction) => {
+        queueForDeletion(makeContext(transaction, nobody), blocks);
+      }),
+  });
   const orphans = createOrphanQuestions({
     ...{ store, sessions, clock, log },
     release: (session, inos) =>
@@ -133,22 +146,23 @@ export function createNameServer({ store, clock, random, log, options, space }: 
   });
   const status = (): ReturnType<NameServer["status"]> =>
     describeStatus({
-      ...{ store, sessions, leases, nodes, maps, allocation, capacity, reclaim, rewriting, listening, replicas },
+      ...{ store, sessions, leases, nodes, maps, allocation, capacity, reclaim, repair, rewriting, listening, replicas },
       cluster: knownCluster(),
       version: options.version,
       uptimeMillis: clock.monotonicMillis() - startedAt,
     });
   const service = createServiceHandlers({
     ...{ store, clock, log, execution, sessions, leases, orphans, replies, nodes, maps, allocation, capacity },
-    ...{ reclaim, status, cluster: knownCluster },
+    ...{ reclaim, repair, status, cluster: knownCluster },
+  });
+  const answering = createHandlers({
+    ...{ store, log, sessions, execution, replies, orphans, leases, makeContext },
+    service: { ...service, ...fsck.handlers },
+    ...{ capacity, allocator, logs },
+    locks: createLockHandlers({ sessions, locks }),
   });
   const handlers = silentAfterFailure(
-    createHandlers({
-      ...{ store, log, sessions, execution, replies, orphans, leases, makeContext },
-      service: { ...service, ...fsck.handlers },
-      ...{ capacity, allocator, logs },
-      locks: createLockHandlers({ sessions, locks }),
-    }),
+    counted(answering, () => requests++),
     store,
   );
 
@@ -183,6 +197,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
     allocation.refresh();
     reclaim.tick();
     rewriting.tick();
+    repair.tick();
     if (ticks++ % ticksPerProbe === 0) background.run("look at the free space", () => capacity.probe());
   }
 
@@ -231,7 +246,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
       orphans.close();
       leases.close();
       for (const peer of peers) peer.close("the name server stops");
-      await Promise.all([background.close(), reclaim.close(), rewriting.close(), fsck.close()]);
+      await Promise.all([background.close(), reclaim.close(), repair.close(), rewriting.close(), fsck.close()]);
     },
   };
 }

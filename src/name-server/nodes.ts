@@ -34,8 +34,8 @@ export interface StorageNode {
 export interface NodeEvents {
   /** Something that the cluster map shows has changed. */
   onChange(): void;
-  /** A node has registered, and its record is durable: there may be groups to create. */
-  onRegistered(): Promise<void>;
+  /** A node has registered, and its record is durable: there may be groups to create. `held`: groups of its blocks. */
+  onRegistered(node: StorageNode, held: readonly GroupId[]): Promise<void>;
 }
 
 type Registration = RequestOf<NameServerMethods, "registerNode">;
@@ -44,18 +44,25 @@ export interface Nodes {
   load(): void;
   all(): readonly StorageNode[];
   get(id: NodeId): StorageNode | undefined;
-  /** Resolves when it is committed. EPERM: the node belongs to another cluster, or knows of blocks that were never given. */
+  /**
+   * Resolves when it is committed. EPERM: the node belongs to another cluster, was removed, or knows of blocks that were
+   * never given. EADDRINUSE: another node answers at its address. A new node at the address of one that does not answer
+   * stands on its emptied disk: the old one is out.
+   */
   register(peer: RemotePeer, request: Registration): Promise<void>;
   /** ENOTCONN: not registered on this connection. */
   heartbeat(peer: RemotePeer, request: RequestOf<NameServerMethods, "nodeHeartbeat">): void;
   /** It answered something: busy is not silent. */
   heardFrom(node: StorageNode): void;
   disconnected(peer: RemotePeer): void;
+  /** How often they are to tell that they are there. */
+  readonly heartbeatMillis: number;
+  /** Commits what operators or silence decided about a node. */
+  decide(node: StorageNode, decision: Partial<Pick<NodeRecord, "state" | "out">>): Promise<void>;
   /** Takes nodes down that have been silent for too long. */
   tick(): void;
   /** Somebody could not reach it or found it full: asks it, and takes it down if it does not answer. */
   check(node: StorageNode): Promise<void>;
-  readonly members: readonly NodeId[];
 }
 
 /** A node whose connection broke has so long to come back before it counts as down: a restart takes less. */
@@ -151,12 +158,26 @@ export function createNodes(parts: {
     }
   }
 
+  /** The node at whose address an unknown one registers, if any. EADDRINUSE. */
+  async function predecessor({ node, address }: Registration): Promise<StorageNode | undefined> {
+    if (nodes.has(node)) return undefined;
+    const old = [...nodes.values()].find(
+      ({ record }) => record.host === address.host && record.port === address.port && !isGone(record),
+    );
+    if (old === undefined) return undefined;
+    await checkNow(old);
+    if (old.state === "down") return old;
+    throw new FsError(
+      "EADDRINUSE",
+      `node ${old.id} answers at ${addressText(address)}: give node ${node} an address of its own (--listen, --advertise)`,
+    );
+  }
+
   return {
     all: () => [...nodes.values()],
+    // Two may be lost before the third is missed.
+    heartbeatMillis: Math.max(100, Math.min(limits.nodeHeartbeatMillis, Math.floor(parts.downMillis / 4))),
     get: (id) => nodes.get(id),
-    get members() {
-      return [...nodes.values()].filter(({ record }) => record.state === "member").map(({ id }) => id);
-    },
 
     load() {
       for (const [key, value] of store.range({ gte: "N", lt: "O" })) add(nodeOfKey(key), decodeNode(value));
@@ -171,10 +192,17 @@ export function createNodes(parts: {
         );
       }
       checkHistory(request);
+      const replaced = await predecessor(request);
       const known = nodes.get(request.node);
+      if (known?.record.state === "removed") {
+        throw new FsError(
+          "EPERM",
+          `node ${request.node} was removed from the cluster: start it with an empty folder, as a new node`,
+        );
+      }
       const record: NodeRecord = {
         state: known?.record.state ?? "member",
-        out: known?.record.out ?? false,
+        out: false,
         hostLabel: request.hostLabel,
         host: request.address.host,
         port: request.address.port,
@@ -183,12 +211,21 @@ export function createNodes(parts: {
       };
       const node = known ?? add(request.node, record);
       const moved = addressText(record) !== addressText(node.record);
-      const told = moved || record.hostLabel !== node.record.hostLabel;
-      if (known === undefined || told || record.capacityBytes !== node.record.capacityBytes) {
+      const isNews = known === undefined || !encodeNode(record).equals(encodeNode(node.record));
+      if (isNews || replaced !== undefined) {
         await execution.change((transaction) => {
           transaction.put(keys.node(request.node), encodeNode(record));
+          if (replaced === undefined) return;
+          transaction.put(keys.node(replaced.id), encodeNode({ ...replaced.record, out: true }));
         });
         node.record = record;
+        if (replaced !== undefined) {
+          replaced.record = { ...replaced.record, out: true };
+          log.warn(
+            { node: replaced.id, by: node.id, address: addressText(record) },
+            "another storage node stands at the address of one that is down: that one is out",
+          );
+        }
       }
       if (!peer.isOpen) throw new FsError("ECONNRESET", "the storage node's connection broke while it registered");
       bind(node, peer);
@@ -196,7 +233,20 @@ export function createNodes(parts: {
       node.freeBytes = request.freeBytes;
       if (node.state === "up" && moved) events.onChange();
       comeUp(node);
-      await events.onRegistered();
+      await events.onRegistered(
+        node,
+        request.greatest.map(({ group }) => group),
+      );
+    },
+
+    async decide(node, decision) {
+      const decided = (): NodeRecord => ({ ...node.record, ...decision });
+      await execution.change((transaction) => {
+        transaction.put(keys.node(node.id), encodeNode(decided()));
+      });
+      node.record = decided();
+      if (decision.state === "removed") node.peer?.close("the storage node was removed from the cluster");
+      events.onChange();
     },
 
     heartbeat(peer, request) {
@@ -239,6 +289,11 @@ export function createNodes(parts: {
       return running;
     },
   };
+}
+
+/** Nothing is expected of it any more. */
+export function isGone({ state, out }: Pick<NodeRecord, "state" | "out">): boolean {
+  return out || state === "removed";
 }
 
 export function addressText({ host, port }: { host: string; port: number }): string {

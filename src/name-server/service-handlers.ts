@@ -2,7 +2,6 @@
 import { errnoOf, FsError } from "../base/errno.ts";
 import type { Clock } from "../base/clock.ts";
 import type { ClusterId } from "../base/ids.ts";
-import { limits } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import type { MetadataStore } from "../metadata-store/types.ts";
 import type { NameServerMethods } from "../protocol/name-server.ts";
@@ -21,6 +20,7 @@ import type { Nodes } from "./nodes.ts";
 import type { OrphanQuestions } from "./orphan-questions.ts";
 import { placeableNodes } from "./placement.ts";
 import type { Reclaim } from "./reclaim.ts";
+import type { Repair } from "./repair/repair.ts";
 import type { Replies } from "./replies.ts";
 import type { Sessions } from "./sessions.ts";
 import type { RemotePeer, Session } from "./types.ts";
@@ -40,6 +40,7 @@ export function createServiceHandlers(parts: {
   allocation: Allocation;
   capacity: Capacity;
   reclaim: Reclaim;
+  repair: Repair;
   status: () => StatusReply;
 }): Omit<ServiceHandlers, keyof FsckHandlers> {
   const { store, clock, log, execution, sessions, leases, orphans, replies, nodes, maps, allocation, capacity } = parts;
@@ -134,13 +135,14 @@ export function createServiceHandlers(parts: {
       const { problem } = report;
       log.warn({ node: node.id, problem, block: report.block, session: session.id }, "a client reports a storage node");
       if (problem === "unreachable" || problem === "full") void nodes.check(node);
+      else if (report.block !== undefined) parts.repair.suspect(node.id, report.block);
       return {};
     },
 
     async registerNode(request, context) {
       requireRole(context, "storage-node");
       await nodes.register(context.peer, request);
-      return { cluster: parts.cluster(), epoch: store.epoch, heartbeatMillis: limits.nodeHeartbeatMillis };
+      return { cluster: parts.cluster(), epoch: store.epoch, heartbeatMillis: nodes.heartbeatMillis };
     },
 
     nodeHeartbeat(request, { peer }) {

@@ -7,9 +7,11 @@ import type { Capacity } from "./capacity.ts";
 import type { ClusterMaps } from "./cluster-map.ts";
 import type { LeaseService } from "./lease-service.ts";
 import type { ListeningTime } from "./listening.ts";
-import { addressText, type Nodes } from "./nodes.ts";
+import { addressText, isGone, type Nodes, type StorageNode } from "./nodes.ts";
 import type { Reclaim } from "./reclaim.ts";
 import type { Rewriting } from "./rewrite/rewriting.ts";
+import { healthOf } from "./repair/members.ts";
+import type { Repair } from "./repair/repair.ts";
 import type { Sessions } from "./sessions.ts";
 
 export function describeStatus(parts: {
@@ -22,6 +24,7 @@ export function describeStatus(parts: {
   capacity: Capacity;
   reclaim: Reclaim;
   rewriting: Rewriting;
+  repair: Repair;
   listening: ListeningTime;
   cluster: string;
   version: string;
@@ -48,7 +51,8 @@ export function describeStatus(parts: {
     nodes: all.map((node) => ({
       id: node.id,
       address: addressText(node.record),
-      state: node.state,
+      state: stateOf(node),
+      groups: maps.groups.filter((group) => group.nodes.includes(node.id)).length,
       capacityBytes: node.record.capacityBytes,
       usedBytes: node.usedBytes,
       freeBytes: node.freeBytes,
@@ -66,17 +70,22 @@ export function describeStatus(parts: {
     leases: { recalls: leases.statistics.recalls, waitingRequests: leases.statistics.waiting },
     reclaim: { queuedBlocks: reclaim.queuedBlocks },
     rewrite: parts.rewriting.statistics,
+    repair: parts.repair.status(),
     warnings: warnings(parts),
   };
+}
+
+function stateOf({ state, record }: StorageNode): StatusReply["nodes"][number]["state"] {
+  if (record.state === "removed") return "removed";
+  if (state === "up") return record.state === "draining" ? "draining" : "up";
+  return record.out ? "out" : "down";
 }
 
 function countGroups(maps: ClusterMaps, nodes: Nodes): StatusReply["groups"] {
   const groups = { healthy: 0, degraded: 0, lost: 0 };
   for (const group of maps.groups) {
-    const up = group.nodes.filter((id) => nodes.get(id)?.state === "up").length;
-    if (up === group.nodes.length) groups.healthy++;
-    else if (up > 0) groups.degraded++;
-    else groups.lost++;
+    const wanted = maps.replicasOf(group.group) ?? group.nodes.length;
+    groups[healthOf(group, wanted, (id) => nodes.get(id)?.state === "up").health]++;
   }
   return groups;
 }
@@ -87,17 +96,15 @@ function warnings(parts: {
   allocation: Allocation;
   capacity: Capacity;
   sessions: Sessions;
+  repair: Repair;
 }): string[] {
-  const { nodes, maps, allocation, capacity, sessions } = parts;
+  const { nodes, maps, allocation, capacity, sessions, repair } = parts;
   const found: string[] = [];
   const problem = allocation.problem();
   if (problem !== undefined) found.push(problem);
-  for (const node of nodes.all()) {
-    if (node.state === "down") found.push(`storage node ${node.id} at ${addressText(node.record)} is down`);
-  }
+  found.push(...nodeWarnings(nodes, maps, repair));
   const { degraded, lost } = countGroups(maps, nodes);
-  if (degraded > 0)
-    found.push(`${String(degraded)} of ${String(maps.groups.length)} groups miss a replica: they take no new blocks`);
+  if (degraded > 0) found.push(`${String(degraded)} of ${String(maps.groups.length)} groups miss a replica`);
   if (lost > 0)
     found.push(
       `${String(lost)} of ${String(maps.groups.length)} groups have no node that is up: their blocks cannot be read`,
@@ -108,5 +115,27 @@ function warnings(parts: {
   const awaited = sessions.all().filter((session) => session.awaited).length;
   if (awaited > 0)
     found.push(`${String(awaited)} clients from before the restart have not come back yet: everything waits for them`);
+  return found;
+}
+
+function nodeWarnings(nodes: Nodes, maps: ClusterMaps, repair: Repair): string[] {
+  const found: string[] = [];
+  const silent = repair.waitsFor();
+  const name = (node: StorageNode): string => `${node.id} at ${addressText(node.record)}`;
+  if (silent.length > 0) {
+    const expected = nodes.all().filter(({ record }) => !isGone(record)).length;
+    const whom = silent.map(name).join(", ");
+    found.push(`${String(silent.length)} of ${String(expected)} storage nodes are silent: repair waits for ${whom}`);
+  }
+  for (const node of nodes.all()) {
+    if (node.state === "up" || node.record.state === "removed") continue;
+    const groups = maps.groups.filter((group) => group.nodes.includes(node.id)).length;
+    if (!node.record.out) found.push(`storage node ${name(node)} is down`);
+    else if (groups > 0)
+      found.push(`storage node ${name(node)} is out, and ${String(groups)} groups find no other member for its place`);
+  }
+  const { lostBlocks, lost } = repair.status();
+  if (lostBlocks > 0)
+    found.push(`${String(lostBlocks)} blocks have no undamaged copy on any storage node: ${lost.join(", ")}`);
   return found;
 }

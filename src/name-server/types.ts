@@ -27,6 +27,8 @@ export interface NameServerOptions {
   /** Defaults: `limits`. */
   readonly sessionTtlMillis?: number;
   readonly nodeDownMillis?: number;
+  /** A node that is silent for so long is out: others take its place. */
+  readonly nodeOutMillis?: number;
   readonly reclaimGraceMillis?: number;
   /** What inline content may take before the oldest is packed into blocks. */
   readonly inlineTableBytesMax?: number;

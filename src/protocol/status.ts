@@ -15,14 +15,23 @@ export interface StatusReply {
   readonly nodes: readonly {
     readonly id: string;
     readonly address: string;
-    readonly state: "up" | "down";
+    /**
+     * up, down (silent for a while); draining (and up); out: silent for so long that others take its place, or its disk
+     * was emptied; removed by an operator.
+     */
+    readonly state: "up" | "down" | "draining" | "out" | "removed";
+    /** Groups of which it is a member. */
+    readonly groups: number;
     readonly capacityBytes: number;
     readonly usedBytes: number;
     readonly freeBytes: number;
     readonly blocks: number;
     readonly silentMillis: number;
   }[];
-  /** healthy: all members up; degraded: some; lost: none. */
+  /**
+   * healthy: as many members as copies are wanted are up and have everything; degraded: at least one; lost: none (until
+   * one comes back its blocks cannot be read).
+   */
   readonly groups: { readonly healthy: number; readonly degraded: number; readonly lost: number };
   readonly sessions: readonly {
     readonly id: string;
@@ -44,6 +53,26 @@ export interface StatusReply {
     readonly halfDeadBlocks: number;
     readonly rewrittenBytes: number;
   };
+  readonly repair: RepairStatus;
   /** Why something waits, in words; empty when all is well. */
   readonly warnings: readonly string[];
+}
+
+export interface RepairStatus {
+  /** waiting: more than half of the nodes are silent, and nothing is done before some are back. */
+  readonly state: "idle" | "copying" | "waiting";
+  /** Groups in which a member does not have everything yet. */
+  readonly groupsWaiting: number;
+  /** About: what such members lack; at which rate they get it; and when that will be done (null: not known). */
+  readonly bytesToGo: number;
+  readonly bytesPerSecond: number;
+  readonly secondsLeft: number | null;
+  /** Lists of blocks, of a node and a group each, that are still to be compared with the records. */
+  readonly comparing: number;
+  /** Single copies that are said to be damaged or missing and wait to be verified; and those that were, since the start. */
+  readonly suspects: number;
+  readonly copiesVerified: number;
+  /** Blocks of which no node has an undamaged copy: how many, and some of them as `group/number`. */
+  readonly lostBlocks: number;
+  readonly lost: readonly string[];
 }

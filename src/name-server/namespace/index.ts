@@ -50,6 +50,7 @@ export const namespaceMethods = {
 
 export type NamespaceMethod = keyof typeof namespaceMethods;
 
+export { queueForDeletion } from "./block-accounts.ts";
 export { Allocator, type Numbers } from "./allocator.ts";
 export { countOfInodes, type OperationContext, type Space } from "./context.ts";
 export { directoriesOf } from "./directories.ts";

@@ -1,0 +1,69 @@
+/** What repair asks of a storage node, over the node's own connection, with this server's epoch. */
+import { FsError } from "../../base/errno.ts";
+import type { BlockId, GroupId, NodeId } from "../../base/ids.ts";
+import { limits } from "../../base/limits.ts";
+import type { StorageNodeMethods } from "../../protocol/storage-node.ts";
+import type { ReplyOf } from "../../rpc/types.ts";
+import type { Nodes, StorageNode } from "../nodes.ts";
+import type { Numbered } from "./compare.ts";
+
+export type CopyReply = ReplyOf<StorageNodeMethods, "copyBlocks">;
+
+export interface WantedBlock {
+  readonly block: BlockId;
+  readonly length: number;
+}
+
+/** All reject with ENOTCONN when the node is not there, else as the call does. */
+export interface Orders {
+  copy(node: NodeId, blocks: readonly WantedBlock[], sources: readonly StorageNode[]): Promise<CopyReply>;
+  /** At most `limit` blocks from number `first` on. */
+  list(node: NodeId, group: GroupId, first: number, limit: number): Promise<Numbered[]>;
+  remove(node: NodeId, blocks: readonly BlockId[]): Promise<void>;
+}
+
+/** A node may be busy, and sources slow: this is only for one that hangs. */
+const copyMillis = 60_000;
+const copyMillisPerBlock = 2_000;
+
+export function createOrders(nodes: Nodes, epoch: () => number): Orders {
+  function connected(id: NodeId): StorageNode & { readonly peer: NonNullable<StorageNode["peer"]> } {
+    const node = nodes.get(id);
+    if (node?.peer === undefined) throw new FsError("ENOTCONN", `storage node ${id} is not connected`);
+    return node as StorageNode & { readonly peer: NonNullable<StorageNode["peer"]> };
+  }
+
+  return {
+    async copy(id, blocks, sources) {
+      const node = connected(id);
+      const request = {
+        epoch: epoch(),
+        blocks: [...blocks],
+        sources: sources.map((source) => ({
+          node: source.id,
+          address: { host: source.record.host, port: source.record.port },
+        })),
+      };
+      const deadlineMillis = copyMillis + blocks.length * copyMillisPerBlock;
+      const { reply } = await node.peer.call("copyBlocks", request, { deadlineMillis });
+      nodes.heardFrom(node);
+      return reply;
+    },
+
+    async list(id, group, first, limit) {
+      const node = connected(id);
+      const { reply } = await node.peer.call("listBlocks", {
+        ...{ epoch: epoch(), group, first },
+        limit: Math.min(limit, limits.blocksListedMax),
+      });
+      nodes.heardFrom(node);
+      return reply.blocks;
+    },
+
+    async remove(id, blocks) {
+      const node = connected(id);
+      await node.peer.call("deleteBlocks", { epoch: epoch(), blocks: [...blocks] });
+      nodes.heardFrom(node);
+    },
+  };
+}

@@ -1,0 +1,54 @@
+/**
+ * How fast repair goes: after each order it pauses for as long as the order took, while clients do something; and what
+ * it has achieved lately.
+ */
+import { sleep, type Clock } from "../../base/clock.ts";
+
+export interface Pace {
+  /** Runs an order, then pauses as it should. `order` returns how many requests of clients the node saw meanwhile. */
+  paced(order: () => Promise<number>, signal: AbortSignal): Promise<void>;
+  copied(bytes: number): void;
+  /** Over the last seconds. */
+  readonly bytesPerSecond: number;
+}
+
+/** Pause for each millisecond of work: with 1 a foreground fsync takes at most twice its time (measured). */
+const pauseShare = 1;
+const pauseMillisMax = 2_000;
+const windowMillis = 10_000;
+
+/** `traffic`: a number that rises with each request of a client. */
+export function createPace(clock: Clock, traffic: () => number): Pace {
+  let window: { at: number; bytes: number }[] = [];
+  let seen = traffic();
+
+  function recent(now: number): typeof window {
+    window = window.filter(({ at }) => now - at < windowMillis);
+    return window;
+  }
+
+  return {
+    async paced(order, signal) {
+      const before = clock.monotonicMillis();
+      const atNode = await order();
+      const took = clock.monotonicMillis() - before;
+      const isQuiet = atNode === 0 && traffic() === seen;
+      seen = traffic();
+      if (!isQuiet) await sleep(clock, Math.min(pauseShare * took, pauseMillisMax), signal).catch(() => undefined);
+    },
+    copied(bytes) {
+      const now = clock.monotonicMillis();
+      recent(now);
+      const last = window.at(-1);
+      if (last !== undefined && now - last.at < 250) last.bytes += bytes;
+      else window.push({ at: now, bytes });
+    },
+    get bytesPerSecond() {
+      const now = clock.monotonicMillis();
+      const [first] = recent(now);
+      if (first === undefined) return 0;
+      const bytes = window.reduce((sum, each) => sum + each.bytes, 0);
+      return Math.round((1_000 * bytes) / Math.max(1_000, now - first.at));
+    },
+  };
+}
