@@ -17,6 +17,9 @@ export interface ClusterOptions {
   readonly mount: string;
   readonly nodes: number;
   readonly replicas: number;
+  /** Seconds of silence after which a storage node is down, and out. */
+  readonly downAfter: number;
+  readonly outAfter: number;
   /** As typed; handed on to the storage nodes. */
   readonly capacity: string | undefined;
   readonly say: (line: string) => void;
@@ -38,11 +41,11 @@ export async function clusterUp(options: ClusterOptions): Promise<void> {
     const pid = running?.pid ?? (await startDaemon(args, files));
     say(`${name.padEnd(10)} ${where}  pid ${String(pid)}${running === undefined ? "" : "  (was running)"}`);
   };
-  await start(
-    "name",
-    ["name-server", "--data", join(dir, "name"), "--listen", nameServer, "--replicas", String(options.replicas)],
-    nameServer,
-  );
+  const settings = [
+    ...["--replicas", String(options.replicas)],
+    ...["--down-after", String(options.downAfter), "--out-after", String(options.outAfter)],
+  ];
+  await start("name", ["name-server", "--data", join(dir, "name"), "--listen", nameServer, ...settings], nameServer);
   for (let i = 1; i <= options.nodes; i++) {
     const listen = `${host}:${String(options.port + 99 + i)}`;
     const capacity = options.capacity === undefined ? [] : ["--capacity", options.capacity];
@@ -57,7 +60,7 @@ async function nodesJoined(port: number, nodes: number): Promise<void> {
   const end = performance.now() + joinMillis;
   for (;;) {
     const status = await fetchStatus({ host: "127.0.0.1", port }, undefined);
-    const up = status.nodes.filter((node) => node.state === "up").length;
+    const up = status.nodes.filter((node) => node.state === "up" || node.state === "draining").length;
     if (up >= nodes) return;
     if (performance.now() > end) {
       throw new CommandFailure(`only ${String(up)} of ${String(nodes)} storage nodes have joined: see their logs`);

@@ -4,7 +4,7 @@ import { limits } from "../base/limits.ts";
 import { addFsck } from "./fsck-command.ts";
 import { parseMountOptions, type MountOptions } from "./mount-options.ts";
 import { programVersion } from "./program-info.ts";
-import { parseAddress, parseAddresses, parseBytes, parseCount, parseHostLabel } from "./usage.ts";
+import { parseAddress, parseAddresses, parseBytes, parseCount, parseHostLabel, parseSeconds } from "./usage.ts";
 import type { Address } from "../rpc/types.ts";
 
 export interface Program {
@@ -25,6 +25,14 @@ export function buildProgram(): Program {
   const secretFile = (): Option =>
     new Option("--secret-file <path>", "file with the cluster's secret (or the environment variable DFS_SECRET)");
   const debug = (): Option => new Option("--debug", "log every request").default(false);
+  const downAfter = (): Option =>
+    new Option("--down-after <seconds>", "a storage node that is silent for so long gets no new blocks")
+      .argParser(parseSeconds)
+      .default(limits.nodeDownMillis / 1000);
+  const outAfter = (): Option =>
+    new Option("--out-after <seconds>", "others take the place of a storage node that is silent for so long")
+      .argParser(parseSeconds)
+      .default(limits.nodeOutMillis / 1000);
   const say = (line: string): void => {
     console.log(line);
   };
@@ -35,10 +43,20 @@ export function buildProgram(): Program {
     .requiredOption("--data <folder>", "where the metadata is kept")
     .option("--listen <host:port>", "where to listen", parseAddress, defaultNameServer)
     .option("--replicas <n>", "copies of every block", parseCount(1, limits.replicasMax), limits.replicasDefault)
+    .addOption(downAfter())
+    .addOption(outAfter())
     .addOption(secretFile())
     .addOption(debug())
     .action(
-      async (options: { data: string; listen: Address; replicas: number; secretFile?: string; debug: boolean }) => {
+      async (options: {
+        data: string;
+        listen: Address;
+        replicas: number;
+        downAfter: number;
+        outAfter: number;
+        secretFile?: string;
+        debug: boolean;
+      }) => {
         status = await (await import("./name-server.ts")).runNameServer(options);
       },
     );
@@ -169,6 +187,8 @@ export function buildProgram(): Program {
     .option("--nodes <n>", "storage nodes", parseCount(1, 64), 3)
     .option("--replicas <n>", "copies of every block", parseCount(1, limits.replicasMax), limits.replicasDefault)
     .option("--capacity <size>", "of each storage node")
+    .addOption(downAfter())
+    .addOption(outAfter())
     .action(
       async (options: {
         dir: string;
@@ -176,6 +196,8 @@ export function buildProgram(): Program {
         port: number;
         nodes: number;
         replicas: number;
+        downAfter: number;
+        outAfter: number;
         capacity?: string;
       }) => {
         if (options.capacity !== undefined) parseBytes(options.capacity);

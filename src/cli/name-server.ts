@@ -18,6 +18,9 @@ export interface NameServerCommand {
   readonly data: string;
   readonly listen: Address;
   readonly replicas: number;
+  /** Seconds of silence after which a storage node is down, and out. */
+  readonly downAfter: number;
+  readonly outAfter: number;
   readonly secretFile?: string;
   readonly debug: boolean;
 }
@@ -37,7 +40,12 @@ export async function runNameServer(command: NameServerCommand): Promise<number>
     clock: systemClock,
     random: surroundings.random,
     log,
-    options: { replicas: command.replicas, version: programVersion() },
+    options: {
+      replicas: command.replicas,
+      version: programVersion(),
+      nodeDownMillis: command.downAfter * 1000,
+      nodeOutMillis: command.outAfter * 1000,
+    },
     space: () => disk.space(),
   });
   await server.start();

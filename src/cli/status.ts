@@ -38,14 +38,16 @@ export function formatStatus(status: StatusReply): string {
       `raw: ${formatBytes(capacity.usedBytes)} of ${formatBytes(capacity.totalBytes)} used`,
     `files   ${String(status.files)}`,
     `groups  ${String(groups.healthy)} healthy, ${String(groups.degraded)} degraded, ${String(groups.lost)} lost` +
+      repairLine(status.repair) +
       (status.reclaim.queuedBlocks > 0 ? `; ${String(status.reclaim.queuedBlocks)} blocks to delete` : ""),
     "",
     ...table(
-      ["NODE", "ADDRESS", "STATE", "USED", "FREE", "BLOCKS"],
+      ["NODE", "ADDRESS", "STATE", "GROUPS", "USED", "FREE", "BLOCKS"],
       status.nodes.map((node) => [
         node.id,
         node.address,
-        node.state === "up" ? colors.green("up") : colors.red(`down ${seconds(node.silentMillis / 1000)}`),
+        nodeState(node),
+        String(node.groups),
         formatBytes(node.usedBytes),
         formatBytes(node.freeBytes),
         String(node.blocks),
@@ -63,6 +65,27 @@ export function formatStatus(status: StatusReply): string {
     ...status.warnings.map((warning) => colors.yellow(`! ${warning}`)),
   ];
   return lines.join("\n") + "\n";
+}
+
+function nodeState({ state, silentMillis }: StatusReply["nodes"][number]): string {
+  switch (state) {
+    case "up":
+      return colors.green(state);
+    case "draining":
+      return colors.yellow(state);
+    case "down":
+      return colors.red(`down ${seconds(silentMillis / 1000)}`);
+    case "out":
+    case "removed":
+      return colors.red(state);
+  }
+}
+
+function repairLine(repair: StatusReply["repair"]): string {
+  if (repair.groupsWaiting === 0) return "";
+  const { bytesToGo, bytesPerSecond, secondsLeft } = repair;
+  const rate = secondsLeft === null ? "" : `, ${formatBytes(bytesPerSecond)}/s, ${seconds(secondsLeft)} left`;
+  return `; repair of ${String(repair.groupsWaiting)}: ${formatBytes(bytesToGo)} to go${rate}`;
 }
 
 function seconds(value: number): string {

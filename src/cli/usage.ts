@@ -43,6 +43,13 @@ export function parseHostLabel(text: string): string {
   );
 }
 
+/** A time of at least a tenth of a second: `10`, `0.5`. */
+export function parseSeconds(text: string): number {
+  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
+  if (value >= 0.1 && value <= 1e9) return value;
+  throw new InvalidArgumentError(`Expected a number of seconds, not ${JSON.stringify(text)}.`);
+}
+
 export function parseCount(least: number, most: number): (text: string) => number {
   return (text) => {
     const value = /^\d+$/.test(text) ? Number(text) : NaN;

@@ -172,7 +172,7 @@ export function createReconciliation(
             for (const member of lacking) suspects.add(member, block, node.id);
         }
       }
-      if (signal.aborted || maps.group(id) !== group) return { isDone: false };
+      if (isOver(signal) || maps.group(id) !== group) return { isDone: false };
       for (let at = 0; at < deletable.length; at += deleteBatch) {
         await orders.remove(node.id, deletable.slice(at, at + deleteBatch));
       }
@@ -200,7 +200,7 @@ export function createReconciliation(
       if (node === undefined || node.record.state === "removed") waiting.delete(id);
       if (node?.state !== "up") continue;
       for (const [group, { at, mayReturn }] of [...due]) {
-        if (signal.aborted || node.state !== "up") return;
+        if (isOver(signal) || nodes.get(id)?.state !== "up") return;
         if (at > clock.monotonicMillis()) continue;
         due.delete(group);
         try {
@@ -238,3 +238,8 @@ export function createReconciliation(
 }
 
 const noNumbers: ReadonlySet<number> = new Set();
+
+/** (A function: it changes across an await, which the compiler does not see.) */
+function isOver(signal: AbortSignal): boolean {
+  return signal.aborted;
+}

@@ -164,6 +164,7 @@ test("a member that dies while it copies is replaced again, and a full one too",
     "three nodes hold everything",
     400_000,
   );
+  t.is(status(cluster).nodes[2]?.state, "out");
   await cluster.stop();
 });
 
