@@ -146,7 +146,20 @@ export function createNameServer({ store, clock, random, log, options, space }: 
   });
   const status = (): ReturnType<NameServer["status"]> =>
     describeStatus({
-      ...{ store, sessions, leases, nodes, maps, allocation, capacity, reclaim, repair, rewriting, listening, replicas },
+      ...{
+        store,
+        sessions,
+        leases,
+        nodes,
+        maps,
+        allocation,
+        capacity,
+        reclaim,
+        repair,
+        rewriting,
+        listening,
+        replicas,
+      },
       cluster: knownCluster(),
       version: options.version,
       uptimeMillis: clock.monotonicMillis() - startedAt,
