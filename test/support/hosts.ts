@@ -1,6 +1,6 @@
 /**
- * A cluster whose servers run on one machine of a network of its own (network.ts) and that is mounted once on each of the
- * others. Real processes, a cluster secret, folders under /tmp, and an end that leaves nothing behind, also after a
+ * A cluster in a network of its own (network.ts): the name server at the hub, the storage nodes there too or each on a machine
+ * of its own, and a mount on each of the other machines. Real processes, a cluster secret, folders under /tmp, and an end that leaves nothing behind, also after a
  * failure or of a run that was interrupted.
  */
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
@@ -25,7 +25,8 @@ import { buildNetwork, type ConnectedMachine, type Machine } from "./network.ts"
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const prefix = "/tmp/dfs-hosts-";
 const namePort = 7400;
-const nodes = 3;
+/** Where the storage nodes are at the hub. */
+const nodesAtHub = 3;
 
 export interface Host {
   readonly mnt: string;
@@ -33,17 +34,32 @@ export interface Host {
   log(): string;
 }
 
+export interface StorageHost {
+  readonly machine: ConnectedMachine;
+  /** Of its storage node. */
+  readonly address: string;
+}
+
 export interface Hosts {
   readonly hosts: readonly Host[];
+  /** Empty when the nodes are at the hub. */
+  readonly storage: readonly StorageHost[];
   status(): StatusReply;
   /** Of the name server. */
   log(): string;
   down(): Promise<void>;
 }
 
-export async function startHosts(count: number): Promise<Hosts> {
+/**
+ * @param count machines that mount
+ * @param storageLabels a storage node on a machine of its own for each of these host labels; absent: some at the hub
+ */
+export async function startHosts(
+  count: number,
+  { storageLabels = [] }: { storageLabels?: readonly string[] } = {},
+): Promise<Hosts> {
   removeLeftovers();
-  const network = buildNetwork(count);
+  const network = buildNetwork(count + storageLabels.length);
   const dir = mkdtempSync(`${prefix}${String(process.pid)}-`);
   // The mount points are below it.
   chmodSync(dir, 0o755);
@@ -55,19 +71,21 @@ export async function startHosts(count: number): Promise<Hosts> {
     const [command, ...rest] = machine.inside([process.execPath, main, ...args]);
     return spawnSync(command, rest, { encoding: "utf8", cwd: "/", env, timeout: 20_000 });
   };
-  const serve = async (name: string, ...args: string[]): Promise<void> => {
-    const [command, ...rest] = network.hub.inside([process.execPath, main, ...args, "--data", join(dir, name)]);
+  const serve = async (machine: Machine, name: string, ...args: string[]): Promise<void> => {
+    const [command, ...rest] = machine.inside([process.execPath, main, ...args, "--data", join(dir, name)]);
     const log = openSync(join(dir, `${name}.log`), "a");
     servers.push(spawn(command, rest, { cwd: "/", env, stdio: ["ignore", log, log] }));
     closeSync(log);
     await until(`${name} serves`, () => readFileSync(join(dir, `${name}.log`), "utf8").includes('"msg":"serving"'));
   };
-  const hosts = network.machines.map((machine, i): Host => {
+  const hosts = network.machines.slice(0, count).map((machine, i): Host => {
     const name = `host-${String(i + 1)}`;
     return { mnt: join(dir, name), machine, log: () => readFileSync(join(dir, `${name}.log`), "utf8") };
   });
+  const storage = network.machines.slice(count).map((machine) => ({ machine, address: `${machine.address}:7500` }));
   const cluster: Hosts = {
     hosts,
+    storage,
     status: () => JSON.parse(dfs(network.hub, "status", server, "--json").stdout) as StatusReply,
     log: () => readFileSync(join(dir, "name.log"), "utf8"),
     async down() {
@@ -78,12 +96,19 @@ export async function startHosts(count: number): Promise<Hosts> {
     },
   };
   try {
-    await serve("name", "name-server", "--listen", server);
-    for (let i = 1; i <= nodes; i++) {
-      const listen = `${network.hub.address}:${String(namePort + 99 + i)}`;
-      await serve(`storage-${String(i)}`, "storage-node", "--listen", listen, "--name-server", server);
+    await serve(network.hub, "name", "name-server", "--listen", server);
+    const places =
+      storage.length > 0
+        ? storage.map(({ machine, address }, i) => ({ machine, address, label: storageLabels[i] ?? "" }))
+        : Array.from({ length: nodesAtHub }, (_, i) => {
+            return { machine: network.hub, address: `${network.hub.address}:${String(namePort + 100 + i)}`, label: "" };
+          });
+    for (const [i, { machine, address, label }] of places.entries()) {
+      const labelled = label === "" ? [] : ["--host-label", label];
+      const args = ["--listen", address, "--name-server", server, ...labelled];
+      await serve(machine, `storage-${String(i + 1)}`, "storage-node", ...args);
     }
-    await until("the storage nodes have joined", () => upNodes(cluster.status()) === nodes);
+    await until("the storage nodes have joined", () => upNodes(cluster.status()) === places.length);
     for (const { mnt, machine } of hosts) {
       mkdirSync(mnt);
       const { status, stderr } = dfs(machine, "mount", "--log", `${mnt}.log`, server, mnt);

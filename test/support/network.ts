@@ -20,6 +20,12 @@ export interface ConnectedMachine extends Machine {
   /** Nothing gets through, and nobody is told. */
   readonly cut: () => void;
   readonly reconnect: () => void;
+  /** Nothing gets through between it and the hub itself; it and the other machines reach each other as before. */
+  readonly partFromHub: () => void;
+  readonly meetHub: () => void;
+  /** What its cable carries, in each direction: so much a second, and of the packets so many in a hundred not. */
+  readonly impair: (how: { readonly kilobits?: number; readonly lossPercent?: number }) => void;
+  readonly mend: () => void;
 }
 
 export interface Network {
@@ -32,7 +38,7 @@ export interface Network {
 /** Why there can be none here, or undefined. */
 export const cannotBuildNetworks = ((): string | undefined => {
   if (process.getuid?.() !== 0) return "network namespaces need root";
-  for (const tool of ["ip", "nsenter"]) {
+  for (const tool of ["ip", "nsenter", "tc", "iptables"]) {
     if (spawnSync(tool, ["--help"], { stdio: "ignore" }).error !== undefined) return `${tool} is not installed`;
   }
   const probe = `${prefix}-${String(process.pid)}-probe`;
@@ -56,6 +62,31 @@ export function buildNetwork(machineCount: number): Network {
       },
       reconnect() {
         ip("-n", hub, "link", "set", cable(i), "up");
+      },
+      partFromHub() {
+        for (const rule of partingRules(i)) inNamespace(hub, "iptables", "-A", ...rule);
+      },
+      meetHub() {
+        for (const rule of partingRules(i)) inNamespace(hub, "iptables", "-D", ...rule);
+      },
+      impair({ kilobits, lossPercent = 0 }) {
+        if (kilobits !== undefined) {
+          const rate = ["rate", `${String(kilobits)}kbit`, "burst", "16kb", "latency", "400ms"];
+          inNamespace(hub, "tc", "qdisc", "replace", "dev", cable(i), "root", "tbf", ...rate);
+          inNamespace(namespace, "tc", "qdisc", "replace", "dev", "eth0", "root", "tbf", ...rate);
+        }
+        if (lossPercent === 0) return;
+        const loss = ["-m", "statistic", "--mode", "random", "--probability", String(lossPercent / 100), "-j", "DROP"];
+        for (const chain of ["INPUT", "OUTPUT"]) inNamespace(namespace, "iptables", "-A", chain, ...loss);
+      },
+      mend() {
+        for (const [where, device] of [
+          [hub, cable(i)],
+          [namespace, "eth0"],
+        ] as const) {
+          spawnSync("nsenter", [`--net=/run/netns/${where}`, "--", "tc", "qdisc", "delete", "dev", device, "root"]);
+        }
+        inNamespace(namespace, "iptables", "-F");
       },
     })),
     remove() {
@@ -91,6 +122,18 @@ function machine(namespace: string, address: string): Machine {
     // Not `ip netns exec`: that hides from others what is mounted inside.
     inside: (command) => ["nsenter", `--net=/run/netns/${namespace}`, "--", ...command],
   };
+}
+
+function partingRules(i: number): string[][] {
+  const address = `10.213.0.${String(i + 2)}`;
+  return [
+    ["INPUT", "-s", address, "-j", "DROP"],
+    ["OUTPUT", "-d", address, "-j", "DROP"],
+  ];
+}
+
+function inNamespace(namespace: string, ...command: string[]): void {
+  execFileSync("nsenter", [`--net=/run/netns/${namespace}`, "--", ...command], { stdio: ["ignore", "pipe", "pipe"] });
 }
 
 /** The hub's end of it. */
