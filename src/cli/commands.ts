@@ -1,7 +1,7 @@
 /** Every command with its options and help. */
 import { Command, Option } from "commander";
 import { limits } from "../base/limits.ts";
-import { addFsck } from "./fsck-command.ts";
+import { addDump, addFsck } from "./fsck-command.ts";
 import { parseMountOptions, type MountOptions } from "./mount-options.ts";
 import { programVersion } from "./program-info.ts";
 import { parseAddress, parseAddresses, parseBytes, parseCount, parseHostLabel, parseSeconds } from "./usage.ts";
@@ -171,6 +171,8 @@ export function buildProgram(): Program {
   addFsck(program, secretFile(), (fsckStatus) => {
     status = fsckStatus;
   });
+
+  addDump(program, secretFile());
 
   const cluster = program.command("cluster").description("A whole cluster on this machine, as `make up` starts it.");
   cluster

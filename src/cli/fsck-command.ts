@@ -1,4 +1,4 @@
-/** `dfs fsck` on the command line. */
+/** `dfs fsck`, `dfs dump` and `dfs load` on the command line. */
 import { Option, type Command } from "commander";
 import type { Address } from "../rpc/types.ts";
 import { parseAddress } from "./usage.ts";
@@ -30,4 +30,22 @@ export function addFsck(program: Command, secretFile: Option, ended: (status: nu
         ended(await (await import("./fsck.ts")).runFsck({ path, ...options }));
       },
     );
+}
+
+export function addDump(program: Command, secretFile: Option): void {
+  program
+    .command("dump")
+    .description("Write all metadata to standard output, as lines of JSON, while they are in use.")
+    .argument("[host:port]", "the name server", parseAddress, { host: "127.0.0.1", port: 7400 })
+    .addOption(secretFile)
+    .action(async (address: Address, options: { secretFile?: string }) => {
+      await (await import("./dump.ts")).runDump(address, options.secretFile);
+    });
+  program
+    .command("load")
+    .description("Make a name server's folder of a dump that is read from standard input.")
+    .requiredOption("--data <folder>", "a folder that is empty or not there yet")
+    .action(async (options: { data: string }) => {
+      await (await import("./load.ts")).runLoad(options.data);
+    });
 }

@@ -9,6 +9,7 @@ import { serve } from "../rpc/open.ts";
 import type { Address } from "../rpc/types.ts";
 import { reportReady } from "./daemon.ts";
 import { lockFolder } from "./folder-lock.ts";
+import { refuseHalfLoaded } from "./half-loaded.ts";
 import { createLifetime } from "./lifetime.ts";
 import { createLog } from "./logging.ts";
 import { programVersion } from "./program-info.ts";
@@ -30,6 +31,7 @@ export async function runNameServer(command: NameServerCommand): Promise<number>
   const lifetime = createLifetime(log);
   const surroundings = createSurroundings(log, { secretFile: command.secretFile, serving: command.listen });
   const lock = await lockFolder(command.data);
+  refuseHalfLoaded(command.data);
   const disk = await openSystemDisk(command.data);
   const store = await openMetadataStore({ disk, clock: systemClock, log });
   store.failed.catch((error: unknown) => {

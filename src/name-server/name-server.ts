@@ -16,6 +16,7 @@ import { departedSessions, releaseBelongings } from "./belongings.ts";
 import { createCapacity } from "./capacity.ts";
 import { initialiseCluster } from "./cluster.ts";
 import { createClusterMaps } from "./cluster-map.ts";
+import { createDump } from "./dump/handlers.ts";
 import { createExecution } from "./execution.ts";
 import { createFsck } from "./fsck/handlers.ts";
 import { createHandlers } from "./handlers.ts";
@@ -139,6 +140,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
         }
       }),
   });
+  const dump = createDump({ store, clock });
   const fsck = createFsck({
     ...{ store, clock, log, leases },
     makeContext: (transaction) => makeContext(transaction, nobody),
@@ -170,7 +172,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
   });
   const answering = createHandlers({
     ...{ store, log, sessions, execution, replies, orphans, leases, makeContext },
-    service: { ...service, ...fsck.handlers },
+    service: { ...service, ...fsck.handlers, ...dump.handlers },
     ...{ capacity, allocator, logs },
     locks: createLockHandlers({ sessions, locks }),
   });
@@ -260,6 +262,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
       leases.close();
       for (const peer of peers) peer.close("the name server stops");
       await Promise.all([background.close(), reclaim.close(), repair.close(), rewriting.close(), fsck.close()]);
+      await dump.close();
     },
   };
 }

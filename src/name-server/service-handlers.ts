@@ -11,6 +11,7 @@ import type { ReplyOf } from "../rpc/types.ts";
 import type { Allocation, BlocksWanted } from "./allocation.ts";
 import type { Capacity } from "./capacity.ts";
 import type { ClusterMaps } from "./cluster-map.ts";
+import type { DumpHandlers } from "./dump/handlers.ts";
 import type { Execution } from "./execution.ts";
 import type { FsckHandlers } from "./fsck/handlers.ts";
 import { requireRole, type ServiceHandlers } from "./handlers.ts";
@@ -42,7 +43,7 @@ export function createServiceHandlers(parts: {
   reclaim: Reclaim;
   repair: Repair;
   status: () => StatusReply;
-}): Omit<ServiceHandlers, keyof FsckHandlers> {
+}): Omit<ServiceHandlers, keyof (FsckHandlers & DumpHandlers)> {
   const { store, clock, log, execution, sessions, leases, orphans, replies, nodes, maps, allocation, capacity } = parts;
 
   /** The answer to an opening; once it is on its way the client may be called. */

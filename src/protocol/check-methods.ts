@@ -1,4 +1,4 @@
-/** The name server's methods for `dfs fsck`, for operators. */
+/** The name server's methods for `dfs fsck` and `dfs dump`, for operators. */
 import { z } from "zod";
 import { nothing } from "./method-table.ts";
 import { count, name } from "./types.ts";
@@ -37,4 +37,8 @@ export const checkMethods = {
     request: nothing,
     reply: z.object({ found: z.array(found), stage: z.string(), end: summary.nullable() }),
   },
+  /** Begins a dump of all metadata as they are now. EBUSY: one is under way. It ends with the connection. */
+  dumpStart: { request: nothing, reply: nothing },
+  /** The next bytes of it as payload; none: that was all. EINVAL: no dump of this connection. */
+  dumpNext: { request: nothing, reply: nothing },
 } as const;
