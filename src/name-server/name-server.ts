@@ -36,6 +36,7 @@ import { counted } from "./repair/traffic.ts";
 import { createReplies } from "./replies.ts";
 import { createServiceHandlers } from "./service-handlers.ts";
 import { silentAfterFailure } from "./silence.ts";
+import { createRefusedNodes } from "./refused-nodes.ts";
 import { HalfDeadBlocks } from "./rewrite/half-dead.ts";
 import { createRewriting } from "./rewrite/rewriting.ts";
 import { rewriteOwner } from "./rewrite/swap.ts";
@@ -108,6 +109,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
   const allocator = new Allocator(store);
   const halfDead = new HalfDeadBlocks({ now: () => clock.monotonicMillis(), delayMillis: limits.halfDeadMillis });
   const makeContext = contextMaker({ store, clock, allocator, sessions, capacity, halfDead });
+  const refused = createRefusedNodes(() => listening.now());
   const logs = createAheadLogs(store);
   const reclaim = createReclaim({
     ...{ store, execution, clock, log, nodes, maps },
@@ -148,27 +150,15 @@ export function createNameServer({ store, clock, random, log, options, space }: 
   });
   const status = (): ReturnType<NameServer["status"]> =>
     describeStatus({
-      ...{
-        store,
-        sessions,
-        leases,
-        nodes,
-        maps,
-        allocation,
-        capacity,
-        reclaim,
-        repair,
-        rewriting,
-        listening,
-        replicas,
-      },
+      ...{ store, sessions, leases, nodes, maps, allocation, capacity, reclaim, repair, rewriting, refused },
+      ...{ listening, replicas },
       cluster: knownCluster(),
       version: options.version,
       uptimeMillis: clock.monotonicMillis() - startedAt,
     });
   const service = createServiceHandlers({
     ...{ store, clock, log, execution, sessions, leases, orphans, replies, nodes, maps, allocation, capacity },
-    ...{ reclaim, repair, status, cluster: knownCluster },
+    ...{ reclaim, repair, refused, status, cluster: knownCluster },
   });
   const answering = createHandlers({
     ...{ store, log, sessions, execution, replies, orphans, leases, makeContext },

@@ -21,6 +21,7 @@ import type { Nodes } from "./nodes.ts";
 import type { OrphanQuestions } from "./orphan-questions.ts";
 import { placeableNodes } from "./placement.ts";
 import type { Reclaim } from "./reclaim.ts";
+import type { RefusedNodes } from "./refused-nodes.ts";
 import type { Repair } from "./repair/repair.ts";
 import type { Replies } from "./replies.ts";
 import type { Sessions } from "./sessions.ts";
@@ -42,6 +43,7 @@ export function createServiceHandlers(parts: {
   capacity: Capacity;
   reclaim: Reclaim;
   repair: Repair;
+  refused: RefusedNodes;
   status: () => StatusReply;
 }): Omit<ServiceHandlers, keyof (FsckHandlers & DumpHandlers)> {
   const { store, clock, log, execution, sessions, leases, orphans, replies, nodes, maps, allocation, capacity } = parts;
@@ -142,7 +144,12 @@ export function createServiceHandlers(parts: {
 
     async registerNode(request, context) {
       requireRole(context, "storage-node");
-      await nodes.register(context.peer, request);
+      try {
+        await nodes.register(context.peer, request);
+      } catch (error) {
+        parts.refused.note(request.node, request.address, error);
+        throw error;
+      }
       return { cluster: parts.cluster(), epoch: store.epoch, heartbeatMillis: nodes.heartbeatMillis };
     },
 

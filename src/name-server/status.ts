@@ -9,6 +9,7 @@ import type { LeaseService } from "./lease-service.ts";
 import type { ListeningTime } from "./listening.ts";
 import { addressText, isGone, type Nodes, type StorageNode } from "./nodes.ts";
 import type { Reclaim } from "./reclaim.ts";
+import type { RefusedNodes } from "./refused-nodes.ts";
 import type { Rewriting } from "./rewrite/rewriting.ts";
 import { healthOf } from "./repair/members.ts";
 import type { Repair } from "./repair/repair.ts";
@@ -25,6 +26,7 @@ export function describeStatus(parts: {
   reclaim: Reclaim;
   rewriting: Rewriting;
   repair: Repair;
+  refused: RefusedNodes;
   listening: ListeningTime;
   cluster: string;
   version: string;
@@ -97,9 +99,10 @@ function warnings(parts: {
   capacity: Capacity;
   sessions: Sessions;
   repair: Repair;
+  refused: RefusedNodes;
 }): string[] {
   const { nodes, maps, allocation, capacity, sessions, repair } = parts;
-  const found: string[] = [];
+  const found: string[] = parts.refused.list();
   const problem = allocation.problem();
   if (problem !== undefined) found.push(problem);
   found.push(...nodeWarnings(nodes, maps, repair));
