@@ -36,23 +36,29 @@ function usedShare(cluster: Cluster): { readonly onNodes: number; readonly inlin
   return { onNodes: capacity.usedBytes / replicas / fileBytes, inline: rewrite.inlineBytes / fileBytes };
 }
 
-test.serial("a file overwritten at random places for ten times its size takes at most 2.5 times its size", async (t) => {
-  t.timeout(1_200_000);
-  const cluster = await startCluster();
-  try {
-    await cluster.sh(`cat > /var/tmp/dfs-rewriting.py <<'END'\n${overwrite}\nEND\npython3 /var/tmp/dfs-rewriting.py`, {
-      seconds: 900,
-    });
-    let share = usedShare(cluster);
-    t.log("at the end of writing", share);
-    for (let i = 0; i < 90 && share.onNodes + share.inline > 2.5; i++) {
-      await cluster.sh("sleep 2", { cwd: "/" });
-      share = usedShare(cluster);
+test.serial(
+  "a file overwritten at random places for ten times its size takes at most 2.5 times its size",
+  async (t) => {
+    t.timeout(1_200_000);
+    const cluster = await startCluster();
+    try {
+      await cluster.sh(
+        `cat > /var/tmp/dfs-rewriting.py <<'END'\n${overwrite}\nEND\npython3 /var/tmp/dfs-rewriting.py`,
+        {
+          seconds: 900,
+        },
+      );
+      let share = usedShare(cluster);
+      t.log("at the end of writing", share);
+      for (let i = 0; i < 90 && share.onNodes + share.inline > 2.5; i++) {
+        await cluster.sh("sleep 2", { cwd: "/" });
+        share = usedShare(cluster);
+      }
+      t.log("after it settled", share, cluster.status().rewrite);
+      t.true(share.onNodes + share.inline <= 2.5, `it takes ${String(share.onNodes + share.inline)} times its size`);
+      await cluster.sh("cmp f /var/tmp/dfs-rewriting; rm /var/tmp/dfs-rewriting /var/tmp/dfs-rewriting.py");
+    } finally {
+      cluster.down();
     }
-    t.log("after it settled", share, cluster.status().rewrite);
-    t.true(share.onNodes + share.inline <= 2.5, `it takes ${String(share.onNodes + share.inline)} times its size`);
-    await cluster.sh("cmp f /var/tmp/dfs-rewriting; rm /var/tmp/dfs-rewriting /var/tmp/dfs-rewriting.py");
-  } finally {
-    cluster.down();
-  }
-});
+  },
+);

@@ -13,7 +13,8 @@ const blockBytes = 64 * 1024;
 async function withFiles(count: number): Promise<RewriteCluster> {
   const cluster = await RewriteCluster.start();
   const ino = await cluster.client.create("file");
-  for (let i = 0; i < count; i++) await cluster.writeBlock(ino, [{ offset: i * blockBytes, bytes: pattern(i, blockBytes) }]);
+  for (let i = 0; i < count; i++)
+    await cluster.writeBlock(ino, [{ offset: i * blockBytes, bytes: pattern(i, blockBytes) }]);
   return cluster;
 }
 
@@ -21,7 +22,8 @@ function holdings(cluster: RewriteCluster): string[][] {
   return cluster.nodes.map(({ store }) => {
     const held: string[] = [];
     for (let group = 0; group < 200; group++)
-      for (const { block } of store.list(toGroupId(group), 0, 1e6)) held.push(`${String(block.group)}/${String(block.number)}`);
+      for (const { block } of store.list(toGroupId(group), 0, 1e6))
+        held.push(`${String(block.group)}/${String(block.number)}`);
     return held;
   });
 }
@@ -53,7 +55,8 @@ test("an old copy of the metadata gets none of the nodes that know better, and o
   await cluster.client.resume();
   await cluster.until(() => cluster.nodes.every(({ node }) => node.isConnected), "the nodes");
   const ino = await cluster.client.create("later");
-  for (let i = 0; i < 80; i++) await cluster.writeBlock(ino, [{ offset: i * blockBytes, bytes: pattern(i, blockBytes) }]);
+  for (let i = 0; i < 80; i++)
+    await cluster.writeBlock(ino, [{ offset: i * blockBytes, bytes: pattern(i, blockBytes) }]);
   const before = holdings(cluster);
   await server.stop();
   server.disk = copy;
@@ -62,7 +65,10 @@ test("an old copy of the metadata gets none of the nodes that know better, and o
   t.deepEqual(holdings(cluster), before);
   const { warnings, nodes } = server.server.status();
   t.true(nodes.every(({ state }) => state === "down"));
-  t.true(warnings.some((line) => /was refused: .* never gave: its metadata is older/.test(line)), warnings.join("\n"));
+  t.true(
+    warnings.some((line) => /was refused: .* never gave: its metadata is older/.test(line)),
+    warnings.join("\n"),
+  );
   await cluster.stop();
 });
 
