@@ -129,6 +129,10 @@ export const limits = {
   blocksPerOrderMax: 256,
   /** Copies that wait to be verified, and blocks that are known to be lost; further ones are found again later. */
   suspectsMax: 65_536,
+  /** Damaged blocks that a storage node remembers; what is beyond is found again by its next scrub. */
+  damagedBlocksMax: 4_096,
+  /** Complaints of clients about single blocks that wait to be looked into; further ones are dropped. */
+  complaintsMax: 1_024,
   /** Blocks in one answer of a storage node about what it holds. */
   blocksListedMax: 4_096,
 
@@ -191,6 +195,8 @@ export const limits = {
   /** The same in bytes of segments: what a start after a crash reads again. */
   indexBehindBytesMax: 64 * MiB,
   indexCommitMillis: 1_000,
+  /** Disk space that a storage node's index keeps for itself, so that blocks can be removed when the disk is full. */
+  indexRoomBytes: 4 * MiB,
   /** How fast segments are compacted while there is space enough. */
   compactionBytesPerSecond: 48 * MiB,
   nameServerReserveBytes: 1 * GiB,

@@ -6,10 +6,11 @@
  * did not survive, and refuses, so that the index is discarded and built again from the segments.
  */
 import { join } from "node:path";
-import { open as openLmdb } from "lmdb";
+import { open as openLmdb, type RootDatabase } from "lmdb";
 import type { Disk } from "../base/disk.ts";
 import { errnoOf, FsError } from "../base/errno.ts";
 import type { IndexBackend, IndexBackendFactory } from "./index-backend.ts";
+import { IndexRoom } from "./index-room.ts";
 
 const folder = "index";
 const marker = "index.doubtful";
@@ -27,7 +28,7 @@ export function lmdbBackend(disk: Disk): IndexBackendFactory {
         throw new FsError("EIO", "the index was damaged or could not be opened the last time");
       await checkFile(disk);
       await (await disk.open(marker, "create")).close();
-      const backend = await openBackend(join(disk.root, folder));
+      const backend = await openBackend(join(disk.root, folder), new IndexRoom(disk, `${folder}/data.mdb`));
       await disk.remove(marker);
       return backend;
     },
@@ -67,7 +68,7 @@ async function namesIn(disk: Disk): Promise<string[]> {
   }
 }
 
-async function openBackend(path: string): Promise<IndexBackend> {
+async function openBackend(path: string, room: IndexRoom): Promise<IndexBackend> {
   const db = openLmdb<Buffer, Buffer>(path, {
     noSubdir: false,
     encoding: "binary",
@@ -77,8 +78,10 @@ async function openBackend(path: string): Promise<IndexBackend> {
     pageSize: lmdbPageBytes,
     cache: false,
   });
+  const keepRoom = (): Promise<void> => room.keep(usedBytes(db));
   try {
     db.getCount({ start: Buffer.alloc(1, 0), end: Buffer.alloc(1, 0xff) });
+    await keepRoom();
   } catch (error) {
     await db.close();
     throw error;
@@ -101,7 +104,14 @@ async function openBackend(path: string): Promise<IndexBackend> {
         throw new FsError("EIO", "the block index could not be written", { cause });
       }
       db.resetReadTxn();
+      await keepRoom();
     },
     close: () => db.close(),
   };
+}
+
+/** Where LMDB's last page ends (not in the package's types). */
+function usedBytes(db: RootDatabase<Buffer, Buffer>): number {
+  const { lastPageNumber } = db.getStats() as { lastPageNumber: number };
+  return (lastPageNumber + 1) * lmdbPageBytes;
 }

@@ -16,9 +16,10 @@ import { RecordReader } from "./reader.ts";
 import type { Owner } from "./record.ts";
 import { recover } from "./recovery.ts";
 import { SegmentFiles } from "./segment-files.ts";
-import { capacityBytesMin, segmentBytesFor } from "./space.ts";
+import { capacityBytesMin, growthLimit, segmentBytesFor } from "./space.ts";
 import { Store, type Failure } from "./store.ts";
 import type { BlockStore } from "./types.ts";
+import { RecordVerifier } from "./verifier.ts";
 
 export interface BlockStoreOptions {
   readonly disk: Disk;
@@ -44,7 +45,7 @@ export async function openBlockStore(options: BlockStoreOptions): Promise<BlockS
   const files = new SegmentFiles(disk);
   const backend = options.backend ?? lmdbBackend(disk);
   const { index, resume, nextSegment } = await recover({ files, backend, identity, log });
-  const diskSpace = new DiskSpace({ disk, clock, log });
+  const diskSpace = new DiskSpace({ disk, clock, log, reserveBytes: capacityBytes - growthLimit(capacityBytes) });
   await diskSpace.ask();
   const failure = createFailure(backend, log);
   const onFailed = (error: unknown): void => {
@@ -88,6 +89,7 @@ export async function openBlockStore(options: BlockStoreOptions): Promise<BlockS
     index,
     files,
     reader,
+    verifier: new RecordVerifier(files, identity.node),
     appender,
     compactor,
     committer,

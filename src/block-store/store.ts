@@ -6,7 +6,7 @@
  * behind every record of the block, and completing the index can never bring it back.
  */
 import { assert } from "../base/assert.ts";
-import { firstBadUnit, unitCount } from "../base/checksum.ts";
+import { unitCount } from "../base/checksum.ts";
 import { errnoOf, FsError } from "../base/errno.ts";
 import { blockName, type BlockId, type GroupId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
@@ -19,13 +19,15 @@ import { isSame, type RecordReader } from "./reader.ts";
 import { recordBytes, type Location } from "./record.ts";
 import type { SegmentFiles } from "./segment-files.ts";
 import { deadBytes, growthLimit } from "./space.ts";
-import type { BlockStore, StoredBlock } from "./types.ts";
+import type { RecordVerifier } from "./verifier.ts";
+import type { BlockStore, StoredBlock, Verdict } from "./types.ts";
 
 export interface StoreParts {
   readonly capacityBytes: number;
   readonly index: BlockIndex;
   readonly files: SegmentFiles;
   readonly reader: RecordReader;
+  readonly verifier: RecordVerifier;
   readonly appender: Appender;
   readonly compactor: Compactor;
   readonly committer: IndexCommitter;
@@ -77,7 +79,7 @@ export class Store implements BlockStore {
       if (hasMoved) continue;
       if (committer.isFarBehind) await committer.now();
       else if (this.#hasRoom(recordBytes(bytes.length))) return this.#append({ block, bytes, checksums });
-      else if (!(await this.#parts.compactor.reclaim())) throw noSpace(this.#parts.capacityBytes);
+      else await this.#makeRoom(recordBytes(bytes.length));
     }
   }
 
@@ -88,6 +90,10 @@ export class Store implements BlockStore {
     take: (bytes: number) => Buffer = (bytes) => Buffer.allocUnsafe(bytes),
   ): Promise<{ start: number; bytes: Buffer; checksums: Buffer }> {
     return this.#parts.reader.get((wanted) => this.#locate(wanted), block, { offset, length, take });
+  }
+
+  verify(block: BlockId): Promise<Verdict> {
+    return this.#parts.verifier.verify(() => this.#locate(block), block);
   }
 
   has(block: BlockId): boolean {
@@ -120,10 +126,10 @@ export class Store implements BlockStore {
   }
 
   space(): { capacityBytes: number; usedBytes: number; freeBytes: number; liveBytes: number } {
-    const { capacityBytes, index, compactor, diskSpace } = this.#parts;
+    const { capacityBytes, index, compactor } = this.#parts;
     let reclaimable = 0;
     for (const row of index.segments.values()) if (compactor.isReclaimable(row)) reclaimable += deadBytes(row);
-    const room = Math.min(this.#growthLimit - this.#usedBytes(), diskSpace.freeBytes) + reclaimable;
+    const room = this.#leftBytes() + reclaimable;
     return {
       capacityBytes,
       usedBytes: index.usedBytes,
@@ -142,8 +148,7 @@ export class Store implements BlockStore {
 
   /** Whether growing will be refused soon. */
   get isShort(): boolean {
-    const left = this.#growthLimit - this.#usedBytes();
-    return left < Math.max(this.#parts.capacityBytes / 16, 2 * limits.blockBytesMax);
+    return this.#leftBytes() < Math.max(this.#parts.capacityBytes / 16, 2 * limits.blockBytesMax);
   }
 
   async close(): Promise<void> {
@@ -190,6 +195,7 @@ export class Store implements BlockStore {
 
   async #append(record: Append): Promise<void> {
     const name = blockName(record.block);
+    this.#parts.diskSpace.take(recordBytes(record.bytes.length));
     const done = this.#parts.appender.append(record);
     this.#pending.set(name, { done, checksums: record.movedFrom === undefined ? record.checksums : null });
     try {
@@ -208,17 +214,31 @@ export class Store implements BlockStore {
   async #holds(block: BlockId, location: Location, length: number, checksums: Buffer): Promise<boolean> {
     if (location.length !== length) throw otherContent(block);
     try {
-      const stored = await this.get(block, 0, length);
-      if (!stored.checksums.equals(checksums)) throw otherContent(block);
-      return firstBadUnit(block, stored.bytes, checksums) === -1;
+      const head = await this.#parts.reader.head(block, location);
+      if (!head.checksums.equals(checksums)) throw otherContent(block);
+      return (await this.verify(block)) === "whole";
     } catch (error) {
       if (errnoOf(error) === "EIO" || errnoOf(error) === "ENOENT") return false;
       throw error;
     }
   }
 
+  /** Rejects with ENOSPC when there is none to be had. */
+  async #makeRoom(bytes: number): Promise<void> {
+    const { compactor, diskSpace, capacityBytes } = this.#parts;
+    const hasFreed = await compactor.reclaim();
+    // The space of removed files, of this node and of others, shows there only.
+    await diskSpace.ask();
+    if (!hasFreed && !this.#hasRoom(bytes)) throw noSpace(capacityBytes);
+  }
+
   #hasRoom(bytes: number): boolean {
-    return this.#usedBytes() + bytes <= this.#growthLimit;
+    return bytes <= this.#leftBytes();
+  }
+
+  /** What may still be appended before growing is refused. */
+  #leftBytes(): number {
+    return Math.min(this.#growthLimit - this.#usedBytes(), this.#parts.diskSpace.freeBytes);
   }
 
   #usedBytes(): number {
@@ -255,5 +275,5 @@ function otherContent(block: BlockId): FsError {
 }
 
 function noSpace(capacityBytes: number): FsError {
-  return new FsError("ENOSPC", `the node's capacity of ${String(capacityBytes)} bytes is used up`);
+  return new FsError("ENOSPC", `the node's capacity of ${String(capacityBytes)} bytes, or its disk, is used up`);
 }

@@ -9,6 +9,8 @@ export interface StoredBlock {
   readonly length: number;
 }
 
+export type Verdict = "whole" | "damaged" | "missing";
+
 export interface BlockStore {
   /**
    * Appends a block whose checksums have been verified; resolves when block and index entry would survive a crash.
@@ -27,6 +29,8 @@ export interface BlockStore {
     take?: (bytes: number) => Buffer,
   ): Promise<{ start: number; bytes: Buffer; checksums: Buffer }>;
   has(block: BlockId): boolean;
+  /** Reads the whole block past the page cache and compares it with its checksums. Rejects as the disk's `open` does. */
+  verify(block: BlockId): Promise<Verdict>;
   /** Removes blocks: durable when it resolves; unknown ones are ignored. Their space returns by compaction. */
   remove(blocks: readonly BlockId[]): Promise<void>;
   /** All blocks of a group in order of number, from `first` on. */

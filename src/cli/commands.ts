@@ -2,6 +2,7 @@
 import { Command, Option } from "commander";
 import { limits } from "../base/limits.ts";
 import { addDump, addFsck } from "./fsck-command.ts";
+import { addScrub } from "./scrub-command.ts";
 import { parseMountOptions, type MountOptions } from "./mount-options.ts";
 import { programVersion } from "./program-info.ts";
 import { parseAddress, parseAddresses, parseBytes, parseCount, parseHostLabel, parseSeconds } from "./usage.ts";
@@ -72,6 +73,11 @@ export function buildProgram(): Program {
       defaultNameServer,
     ])
     .option("--capacity <size>", "how much it may use, for example 500G (default: what the disk has)", parseBytes)
+    .option(
+      "--scrub-rate <size>",
+      "bytes a second that are verified in the background, 0: none (default: everything in two weeks)",
+      parseBytes,
+    )
     .addOption(secretFile())
     .addOption(debug())
     .action(
@@ -82,6 +88,7 @@ export function buildProgram(): Program {
         hostLabel?: string;
         nameServer: readonly Address[];
         capacity?: number;
+        scrubRate?: number;
         secretFile?: string;
         debug: boolean;
       }) => {
@@ -170,6 +177,9 @@ export function buildProgram(): Program {
 
   addFsck(program, secretFile(), (fsckStatus) => {
     status = fsckStatus;
+  });
+  addScrub(program, { secretFile: secretFile(), nameServer: defaultNameServer, say }, (scrubStatus) => {
+    status = scrubStatus;
   });
 
   addDump(program, secretFile());

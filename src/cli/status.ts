@@ -1,13 +1,15 @@
 /** `dfs status`: asks the name server, prints a page for people or JSON for programs. */
-import { stripVTControlCharacters } from "node:util";
 import colors from "picocolors";
+import { systemClock } from "../base/clock.ts";
 import { silentLog } from "../base/log.ts";
 import { nameServerMethods } from "../protocol/name-server.ts";
 import { type StatusReply } from "../protocol/status.ts";
 import { connectPeer } from "../rpc/open.ts";
 import type { Address } from "../rpc/types.ts";
 import { CommandFailure } from "./failure.ts";
+import { scrubTable } from "./scrub-table.ts";
 import { createSurroundings } from "./surroundings.ts";
+import { table } from "./text-table.ts";
 import { formatAddress, formatBytes } from "./usage.ts";
 
 export async function fetchStatus(address: Address, secretFile: string | undefined): Promise<StatusReply> {
@@ -54,6 +56,8 @@ export function formatStatus(status: StatusReply): string {
       ]),
     ),
     "",
+    ...scrubTable(status.nodes, systemClock),
+    "",
     ...table(
       ["SESSION", "CLIENT", "STATE"],
       status.sessions.map((session) => [
@@ -90,15 +94,4 @@ function repairLine(repair: StatusReply["repair"]): string {
 
 function seconds(value: number): string {
   return value < 120 ? `${value.toFixed(0)} s` : `${(value / 60).toFixed(0)} min`;
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const plain = (text: string): number => stripVTControlCharacters(text).length;
-  const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => plain(row[i] ?? ""))));
-  const line = (cells: readonly string[]): string =>
-    cells
-      .map((cell, i) => cell + " ".repeat((widths[i] ?? 0) - plain(cell)))
-      .join("  ")
-      .trimEnd();
-  return [colors.bold(line(head)), ...(rows.length === 0 ? ["none"] : rows.map(line))];
 }

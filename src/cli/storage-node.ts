@@ -7,6 +7,7 @@ import { openBlockStore } from "../block-store/open.ts";
 import type { Address } from "../rpc/types.ts";
 import { JournalKeeper } from "../storage-node/journal-keeper.ts";
 import { createStorageNode } from "../storage-node/node.ts";
+import { Scrub } from "../storage-node/scrub.ts";
 import { reportReady } from "./daemon.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { letHeapGrow } from "./heap-growth.ts";
@@ -23,6 +24,8 @@ export interface StorageNodeCommand {
   readonly nameServers: readonly Address[];
   /** Bytes; absent: what the disk has. */
   readonly capacity?: number;
+  /** Bytes per second; absent: by the node's fill. */
+  readonly scrubRate?: number;
   readonly secretFile?: string;
   readonly debug: boolean;
 }
@@ -43,8 +46,10 @@ export async function runStorageNode(command: StorageNodeCommand): Promise<numbe
       lifetime.fail(error);
     });
   }
+  const scrub = await Scrub.open({ disk, store, clock: systemClock, log, bytesPerSecond: command.scrubRate });
   const node = await createStorageNode({
     store,
+    scrub,
     identity,
     surroundings,
     journal,

@@ -4,6 +4,7 @@
  */
 import { FsError } from "../base/errno.ts";
 import type { NameServerMethods } from "../protocol/name-server.ts";
+import type { scrubServerMethods } from "../protocol/scrub-methods.ts";
 import type { HandlerContext, Handlers, Hello } from "../rpc/types.ts";
 import { createLeaseHandlers, type LeaseHandlers } from "./lease-handlers.ts";
 import { createAheadHandlers, type AheadHandlers, type AheadHandlerParts } from "./ahead/ahead-handlers.ts";
@@ -20,14 +21,17 @@ import type { PeerMethods } from "./types.ts";
 
 type Context = HandlerContext<PeerMethods>;
 
+export type ScrubHandlers = Pick<Handlers<NameServerMethods, PeerMethods>, keyof typeof scrubServerMethods>;
+
 /** Handlers of methods that the namespace does not answer. */
 export type ServiceHandlers = Omit<
   Handlers<NameServerMethods, PeerMethods>,
-  NamespaceMethod | keyof LockHandlers | keyof LeaseHandlers | keyof AheadHandlers
+  NamespaceMethod | keyof typeof scrubServerMethods | keyof LockHandlers | keyof LeaseHandlers | keyof AheadHandlers
 >;
 
 export function createHandlers(
-  parts: NamespaceHandlerParts & AheadHandlerParts & { locks: LockHandlers; service: ServiceHandlers },
+  parts: NamespaceHandlerParts &
+    AheadHandlerParts & { locks: LockHandlers; scrub: ScrubHandlers; service: ServiceHandlers },
 ): Handlers<NameServerMethods, PeerMethods> {
   const reading = <M extends NamespaceMethod>(method: M): Handler<M> => readingHandler(parts, method);
   const changing = <M extends NamespaceMethod & Changing>(method: M): Handler<M> => changingHandler(parts, method);
@@ -35,6 +39,7 @@ export function createHandlers(
   return {
     ...parts.service,
     ...parts.locks,
+    ...parts.scrub,
     ...createLeaseHandlers(parts),
     ...createAheadHandlers(parts),
 

@@ -34,9 +34,10 @@ import { createReclaim } from "./reclaim.ts";
 import { createRepair } from "./repair/repair.ts";
 import { counted } from "./repair/traffic.ts";
 import { createReplies } from "./replies.ts";
+import { createDamage } from "./scrub/damage.ts";
+import { createScrubHandlers } from "./scrub/handlers.ts";
 import { createServiceHandlers } from "./service-handlers.ts";
 import { silentAfterFailure } from "./silence.ts";
-import { createRefusedNodes } from "./refused-nodes.ts";
 import { HalfDeadBlocks } from "./rewrite/half-dead.ts";
 import { createRewriting } from "./rewrite/rewriting.ts";
 import { rewriteOwner } from "./rewrite/swap.ts";
@@ -109,7 +110,6 @@ export function createNameServer({ store, clock, random, log, options, space }: 
   const allocator = new Allocator(store);
   const halfDead = new HalfDeadBlocks({ now: () => clock.monotonicMillis(), delayMillis: limits.halfDeadMillis });
   const makeContext = contextMaker({ store, clock, allocator, sessions, capacity, halfDead });
-  const refused = createRefusedNodes(() => listening.now());
   const logs = createAheadLogs(store);
   const reclaim = createReclaim({
     ...{ store, execution, clock, log, nodes, maps },
@@ -148,23 +148,43 @@ export function createNameServer({ store, clock, random, log, options, space }: 
     makeContext: (transaction) => makeContext(transaction, nobody),
     hasDeparted: (session) => session !== rewriteOwner && sessions.get(session) === undefined && !leaving.has(session),
   });
+  const damage = createDamage({
+    ...{ nodes, background, log },
+    epoch: () => store.epoch,
+    suspect: (node, block) => {
+      repair.suspect(node, block);
+    },
+  });
   const status = (): ReturnType<NameServer["status"]> =>
     describeStatus({
-      ...{ store, sessions, leases, nodes, maps, allocation, capacity, reclaim, repair, rewriting, refused },
-      ...{ listening, replicas },
+      ...{
+        store,
+        sessions,
+        leases,
+        nodes,
+        maps,
+        allocation,
+        capacity,
+        reclaim,
+        repair,
+        rewriting,
+        listening,
+        replicas,
+      },
       cluster: knownCluster(),
       version: options.version,
       uptimeMillis: clock.monotonicMillis() - startedAt,
     });
   const service = createServiceHandlers({
     ...{ store, clock, log, execution, sessions, leases, orphans, replies, nodes, maps, allocation, capacity },
-    ...{ reclaim, repair, refused, status, cluster: knownCluster },
+    ...{ reclaim, damage, status, cluster: knownCluster },
   });
   const answering = createHandlers({
     ...{ store, log, sessions, execution, replies, orphans, leases, makeContext },
     service: { ...service, ...fsck.handlers, ...dump.handlers },
     ...{ capacity, allocator, logs },
     locks: createLockHandlers({ sessions, locks }),
+    scrub: createScrubHandlers(damage),
   });
   const handlers = silentAfterFailure(
     counted(answering, () => requests++),

@@ -12,6 +12,7 @@ import { keys, nodeOfKey } from "../metadata-store/keys.ts";
 import { decodeNode, encodeNode, type NodeRecord } from "../metadata-store/records.ts";
 import type { MetadataStore } from "../metadata-store/types.ts";
 import type { NameServerMethods } from "../protocol/name-server.ts";
+import type { ScrubReport } from "../protocol/scrub-methods.ts";
 import type { RequestOf } from "../rpc/types.ts";
 import type { Execution } from "./execution.ts";
 import type { ListeningTime } from "./listening.ts";
@@ -29,6 +30,8 @@ export interface StorageNode {
   usedBytes: number;
   freeBytes: number;
   blocks: number;
+  /** How far its scrub is, as it told last. */
+  scrub: ScrubReport | undefined;
 }
 
 export interface NodeEvents {
@@ -44,6 +47,8 @@ export interface Nodes {
   load(): void;
   all(): readonly StorageNode[];
   get(id: NodeId): StorageNode | undefined;
+  /** ENOTCONN: not registered on this connection. */
+  of(peer: RemotePeer): StorageNode;
   /**
    * Resolves when it is committed. EPERM: the node belongs to another cluster, was removed, or knows of blocks that were
    * never given. EADDRINUSE: another node answers at its address. A new node at the address of one that does not answer
@@ -98,8 +103,15 @@ export function createNodes(parts: {
       usedBytes: 0,
       freeBytes: 0,
       blocks: 0,
+      scrub: undefined,
     };
     nodes.set(id, node);
+    return node;
+  }
+
+  function ofPeer(peer: RemotePeer): StorageNode {
+    const node = byPeer.get(peer);
+    if (node === undefined) throw new FsError("ENOTCONN", "no storage node on this connection: register first");
     return node;
   }
 
@@ -178,6 +190,7 @@ export function createNodes(parts: {
     // Two may be lost before the third is missed.
     heartbeatMillis: Math.max(100, Math.min(limits.nodeHeartbeatMillis, Math.floor(parts.downMillis / 4))),
     get: (id) => nodes.get(id),
+    of: ofPeer,
 
     load() {
       for (const [key, value] of store.range({ gte: "N", lt: "O" })) add(nodeOfKey(key), decodeNode(value));
@@ -250,12 +263,12 @@ export function createNodes(parts: {
     },
 
     heartbeat(peer, request) {
-      const node = byPeer.get(peer);
-      if (node === undefined) throw new FsError("ENOTCONN", "no storage node on this connection: register first");
+      const node = ofPeer(peer);
       node.heardAt = listening.now();
       node.usedBytes = request.usedBytes;
       node.freeBytes = request.freeBytes;
       node.blocks = request.blocks;
+      node.scrub = request.scrub;
       comeUp(node);
     },
 

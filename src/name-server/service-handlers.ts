@@ -21,10 +21,9 @@ import type { Nodes } from "./nodes.ts";
 import type { OrphanQuestions } from "./orphan-questions.ts";
 import { placeableNodes } from "./placement.ts";
 import type { Reclaim } from "./reclaim.ts";
-import type { RefusedNodes } from "./refused-nodes.ts";
-import type { Repair } from "./repair/repair.ts";
 import type { Replies } from "./replies.ts";
 import type { Sessions } from "./sessions.ts";
+import type { Damage } from "./scrub/damage.ts";
 import type { RemotePeer, Session } from "./types.ts";
 
 export function createServiceHandlers(parts: {
@@ -42,8 +41,7 @@ export function createServiceHandlers(parts: {
   allocation: Allocation;
   capacity: Capacity;
   reclaim: Reclaim;
-  repair: Repair;
-  refused: RefusedNodes;
+  damage: Damage;
   status: () => StatusReply;
 }): Omit<ServiceHandlers, keyof (FsckHandlers & DumpHandlers)> {
   const { store, clock, log, execution, sessions, leases, orphans, replies, nodes, maps, allocation, capacity } = parts;
@@ -138,18 +136,13 @@ export function createServiceHandlers(parts: {
       const { problem } = report;
       log.warn({ node: node.id, problem, block: report.block, session: session.id }, "a client reports a storage node");
       if (problem === "unreachable" || problem === "full") void nodes.check(node);
-      else if (report.block !== undefined) parts.repair.suspect(node.id, report.block);
+      else if (report.block !== undefined) parts.damage.complain(node.id, report.block);
       return {};
     },
 
     async registerNode(request, context) {
       requireRole(context, "storage-node");
-      try {
-        await nodes.register(context.peer, request);
-      } catch (error) {
-        parts.refused.note(request.node, request.address, error);
-        throw error;
-      }
+      await nodes.register(context.peer, request);
       return { cluster: parts.cluster(), epoch: store.epoch, heartbeatMillis: nodes.heartbeatMillis };
     },
 

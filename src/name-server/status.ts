@@ -9,7 +9,6 @@ import type { LeaseService } from "./lease-service.ts";
 import type { ListeningTime } from "./listening.ts";
 import { addressText, isGone, type Nodes, type StorageNode } from "./nodes.ts";
 import type { Reclaim } from "./reclaim.ts";
-import type { RefusedNodes } from "./refused-nodes.ts";
 import type { Rewriting } from "./rewrite/rewriting.ts";
 import { healthOf } from "./repair/members.ts";
 import type { Repair } from "./repair/repair.ts";
@@ -26,7 +25,6 @@ export function describeStatus(parts: {
   reclaim: Reclaim;
   rewriting: Rewriting;
   repair: Repair;
-  refused: RefusedNodes;
   listening: ListeningTime;
   cluster: string;
   version: string;
@@ -60,6 +58,7 @@ export function describeStatus(parts: {
       freeBytes: node.freeBytes,
       blocks: node.blocks,
       silentMillis: Math.round(now - node.heardAt),
+      scrub: node.scrub,
     })),
     groups: countGroups(maps, nodes),
     sessions: sessions.all().map((session) => ({
@@ -99,10 +98,9 @@ function warnings(parts: {
   capacity: Capacity;
   sessions: Sessions;
   repair: Repair;
-  refused: RefusedNodes;
 }): string[] {
   const { nodes, maps, allocation, capacity, sessions, repair } = parts;
-  const found: string[] = parts.refused.list();
+  const found: string[] = [];
   const problem = allocation.problem();
   if (problem !== undefined) found.push(problem);
   found.push(...nodeWarnings(nodes, maps, repair));
@@ -115,6 +113,10 @@ function warnings(parts: {
   if (problem === undefined && !allocation.hasSpace({ avoid: [] }))
     found.push("the storage nodes are full: block writes fail");
   if (capacity.space().metadataFull) found.push("the name server's disk is down to its reserve: nothing may grow");
+  for (const { id, scrub } of nodes.all()) {
+    if (scrub !== undefined && scrub.left > 0)
+      found.push(`storage node ${id} has ${String(scrub.left)} damaged blocks that are not repaired yet`);
+  }
   const awaited = sessions.all().filter((session) => session.awaited).length;
   if (awaited > 0)
     found.push(`${String(awaited)} clients from before the restart have not come back yet: everything waits for them`);

@@ -11,6 +11,7 @@ import { contentMethods } from "./content-methods.ts";
 import { heldLease, leaseGrant, leaseLevel, leaseNews } from "./leases.ts";
 import { nothing, table } from "./method-table.ts";
 import { leased, namespaceMethods } from "./namespace-methods.ts";
+import { scrubReport, scrubServerMethods } from "./scrub-methods.ts";
 import {
   address,
   blockId,
@@ -117,11 +118,12 @@ const schemas = {
     reply: z.object({ cluster: clusterId, epoch: count, heartbeatMillis: count }),
   },
   nodeHeartbeat: {
-    request: z.object({ usedBytes: count, freeBytes: count, blocks: count }),
+    request: z.object({ usedBytes: count, freeBytes: count, blocks: count, scrub: scrubReport.optional() }),
     reply: nothing,
   },
 
   ...checkMethods,
+  ...scrubServerMethods,
 
   /** For operators: see StatusReply. */
   status: { request: nothing, reply: z.object({ status: z.unknown() }) },

@@ -1,3 +1,5 @@
+import type { ScrubReport } from "./scrub-methods.ts";
+
 /** The name server's view of everything, for `dfs status` (`--json` prints it as it is). */
 export interface StatusReply {
   readonly cluster: string;
@@ -27,6 +29,8 @@ export interface StatusReply {
     readonly freeBytes: number;
     readonly blocks: number;
     readonly silentMillis: number;
+    /** Absent: it has not said yet. */
+    readonly scrub?: ScrubReport | undefined;
   }[];
   /**
    * healthy: as many members as copies are wanted are up and have everything; degraded: at least one; lost: none (until

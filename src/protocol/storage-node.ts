@@ -3,6 +3,7 @@ import { limits } from "../base/limits.ts";
 import { composeMethods } from "./compose-methods.ts";
 import { copyMethods } from "./copy-methods.ts";
 import { nothing, table } from "./method-table.ts";
+import { scrubNodeMethods } from "./scrub-methods.ts";
 import { address, blockId, bytes, clusterId, count, nodeId } from "./types.ts";
 
 /** What a storage node answers: blocks to clients and other nodes, deletions to the name server. */
@@ -35,6 +36,8 @@ export const storageNodeMethods = table({
   deleteBlocks: { request: z.object({ epoch: count, blocks: z.array(blockId).max(4_096) }), reply: nothing },
   /** These two by order of the name server only, with its epoch. */
   ...copyMethods,
+  /** These by order of the name server only, too. */
+  ...scrubNodeMethods,
   nodeStatus: {
     request: nothing,
     reply: z.object({

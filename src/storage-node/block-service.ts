@@ -19,6 +19,8 @@ import { ByteBudget } from "./byte-budget.ts";
 import { composeContent } from "./compose.ts";
 import { copyBlocks } from "./copying.ts";
 import type { ChainMember, Neighbours } from "./neighbours.ts";
+import { scrubHandlers } from "./scrub-handlers.ts";
+import type { Scrub } from "./scrub.ts";
 
 type Request<M extends keyof StorageNodeMethods> = RequestOf<StorageNodeMethods, M>;
 type Reply<M extends keyof StorageNodeMethods> = ReplyOf<StorageNodeMethods, M>;
@@ -29,6 +31,7 @@ export interface BlockServiceParts {
   readonly neighbours: Neighbours;
   readonly pool: BufferPool;
   readonly log: Log;
+  readonly scrub?: Scrub | undefined;
 }
 
 export class BlockService {
@@ -45,6 +48,11 @@ export class BlockService {
     this.#parts = parts;
   }
 
+  /** How many requests of clients were served, ever. */
+  get foreground(): number {
+    return this.#foreground;
+  }
+
   /** For whoever connects here. */
   get handlers(): Handlers<StorageNodeMethods, MethodTable> {
     const ordersOnly = (): never => {
@@ -59,6 +67,8 @@ export class BlockService {
       copyBlocks: ordersOnly,
       listBlocks: ordersOnly,
       composeBlock: ordersOnly,
+      checkBlocks: ordersOnly,
+      scrubNow: ordersOnly,
     };
   }
 
@@ -87,6 +97,7 @@ export class BlockService {
           payload.release();
         }
       },
+      ...scrubHandlers({ identity: this.#parts.identity, scrub: this.#parts.scrub }),
       nodeStatus: () => this.#status(),
     };
   }

@@ -87,14 +87,9 @@ async function copyOne(
 }
 
 async function isWhole(store: BlockStore, { block, length }: Wanted): Promise<boolean> {
-  if (!store.has(block)) return false;
-  try {
-    const { bytes, checksums } = await store.get(block, 0, limits.blockBytesMax);
-    return bytes.length >= length && firstBadUnit(block, bytes, checksums) === -1;
-  } catch (error) {
-    if (errnoOf(error) === "EIO" || errnoOf(error) === "ENOENT") return false;
-    throw error;
-  }
+  const [stored] = store.list(block.group, block.number, 1);
+  if (stored?.block.number !== block.number || stored.length < length) return false;
+  return (await store.verify(block)) === "whole";
 }
 
 /** Why a copy failed, thrown from where that is known. */

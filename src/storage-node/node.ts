@@ -14,8 +14,8 @@ import { BlockService } from "./block-service.ts";
 import { inTime } from "./in-time.ts";
 import { journalHandlers, type JournalKeeper } from "./journal-keeper.ts";
 import { Neighbours, type ChainMember, type NodePeer } from "./neighbours.ts";
-import { onlyWhenAccepted } from "./orders.ts";
 import { Registration, type NameServerPeer } from "./registration.ts";
+import type { Scrub } from "./scrub.ts";
 
 export interface StorageNodeOptions {
   /** Open; the caller closes it, after the node. */
@@ -24,6 +24,8 @@ export interface StorageNodeOptions {
   readonly surroundings: Surroundings;
   /** The node's part in the copies of the journal; the caller closes it, after the node. Absent: it takes none. */
   readonly journal?: JournalKeeper;
+  /** Started and closed here. Absent: nothing is verified but what is asked for. */
+  readonly scrub?: Scrub | undefined;
   readonly listen: Address;
   /** Where others find it; default: where it listens. */
   readonly advertised?: Address;
@@ -49,7 +51,7 @@ const ownMethods = { ...storageNodeMethods, ...journalMethods };
 
 /** Rejects with EADDRINUSE... The name server need not be there yet. */
 export async function createStorageNode(options: StorageNodeOptions): Promise<StorageNode> {
-  const { store, identity } = options;
+  const { store, identity, scrub } = options;
   const { clock, random, log } = options.surroundings;
   assert(options.nameServers.length > 0, "no address of a name server");
   const pool = options.surroundings.pool ?? createBufferPool(limits.storageNodePoolBytes);
@@ -75,7 +77,7 @@ export async function createStorageNode(options: StorageNodeOptions): Promise<St
     );
   };
   const neighbours = new Neighbours(connectNode);
-  const service = new BlockService({ store, identity, neighbours, pool, log });
+  const service = new BlockService({ store, identity, neighbours, pool, log, scrub });
 
   const journal = journalHandlers(options.journal);
   const listener = await serve(surroundings, {
@@ -86,7 +88,6 @@ export async function createStorageNode(options: StorageNodeOptions): Promise<St
     remoteTable: noMethods,
   });
 
-  const nameServerHandlers = onlyWhenAccepted(service.nameServerHandlers, (peer) => registration.accepted(peer));
   const connectNameServer = async (attempt: number, signal: AbortSignal): Promise<NameServerPeer> => {
     const addresses = nameServerAddresses(options);
     const address = addresses[attempt % addresses.length] as Address;
@@ -98,7 +99,7 @@ export async function createStorageNode(options: StorageNodeOptions): Promise<St
           address,
           hello,
           ownTable: ownMethods,
-          handlers: { ...nameServerHandlers, ...journal },
+          handlers: { ...service.nameServerHandlers, ...journal },
           remoteTable: nameServerMethods,
           signal: timely,
         }),
@@ -117,6 +118,7 @@ export async function createStorageNode(options: StorageNodeOptions): Promise<St
     advertised: options.advertised ?? listener.address,
     hostLabel: options.hostLabel ?? "",
     connect: connectNameServer,
+    scrub,
     clock,
     random,
     log,
@@ -127,6 +129,7 @@ export async function createStorageNode(options: StorageNodeOptions): Promise<St
       registration.overtaken(epoch);
     };
   }
+  scrub?.start(() => service.foreground);
 
   return {
     address: listener.address,
@@ -136,6 +139,7 @@ export async function createStorageNode(options: StorageNodeOptions): Promise<St
     },
     failed: store.failed,
     async close() {
+      await scrub?.close();
       await registration.close();
       neighbours.close();
       await listener.close();

@@ -11,6 +11,7 @@ import type { NodeIdentity } from "../block-store/identity.ts";
 import type { BlockStore } from "../block-store/types.ts";
 import type { NameServerMethods } from "../protocol/name-server.ts";
 import type { Address, Peer } from "../rpc/types.ts";
+import type { Scrub } from "./scrub.ts";
 
 export type NameServerPeer = Peer<NameServerMethods>;
 
@@ -22,6 +23,8 @@ export interface RegistrationOptions {
   readonly hostLabel: string;
   /** Bounded in time. `attempt` counts from 0: which address to try. */
   readonly connect: (attempt: number, signal: AbortSignal) => Promise<NameServerPeer>;
+  /** Absent: this node does not scrub. */
+  readonly scrub?: Scrub | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -36,7 +39,6 @@ export class Registration {
   /** Resolves at the first registration. */
   readonly registered: Promise<void>;
   readonly #options: RegistrationOptions;
-  readonly #accepted = new WeakMap<object, Promise<void>>();
   readonly #stopping = new AbortController();
   readonly #running: Promise<void>;
   #resolveRegistered: () => void = () => undefined;
@@ -68,15 +70,6 @@ export class Registration {
     await this.#running;
   }
 
-  /**
-   * Settles with the registration over this connection: rejects when the name server is not this node's (another cluster,
-   * an older epoch), which then may order nothing.
-   */
-  accepted(peer: object): Promise<void> {
-    const known = this.#accepted.get(peer);
-    return known ?? Promise.reject(new FsError("EPERM", "this node is not registered with that name server"));
-  }
-
   /** Never rejects. */
   async #run(): Promise<void> {
     const { clock, log } = this.#options;
@@ -103,11 +96,7 @@ export class Registration {
     try {
       this.#peer = peer;
       this.#mustRun();
-      const registering = this.#register(peer);
-      const accepted = registering.then(() => undefined);
-      accepted.catch(() => undefined);
-      this.#accepted.set(peer, accepted);
-      const { heartbeatMillis, epoch } = await registering;
+      const { heartbeatMillis, epoch } = await this.#register(peer);
       this.#epoch = epoch;
       onRegistered();
       log.info({ node: identity.node, cluster: identity.cluster, epoch }, "registered with the name server");
@@ -140,7 +129,7 @@ export class Registration {
 
   /** Until the connection ends. Rejects when the name server does not answer, or does not know this node any more. */
   async #beat(peer: NameServerPeer, heartbeatMillis: number): Promise<void> {
-    const { store, clock } = this.#options;
+    const { store, clock, scrub } = this.#options;
     const ended = new AbortController();
     const isGone = peer.closed.then((reason) => {
       ended.abort(new FsError("ECONNRESET", `the connection to the name server ended: ${reason}`));
@@ -154,7 +143,9 @@ export class Registration {
       const { usedBytes, freeBytes } = store.space();
       const { blocks } = store.statistics;
       const deadlineMillis = missedHeartbeatsMax * Math.max(heartbeatMillis, limits.nodeHeartbeatMillis);
-      await peer.call("nodeHeartbeat", { usedBytes, freeBytes, blocks }, { deadlineMillis });
+      const told = scrub === undefined ? {} : { scrub: scrub.report() };
+      await peer.call("nodeHeartbeat", { usedBytes, freeBytes, blocks, ...told }, { deadlineMillis });
+      await scrub?.tell((damaged) => peer.call("reportDamage", { blocks: damaged }, { deadlineMillis }));
     }
     await isGone;
     this.#mustRun();

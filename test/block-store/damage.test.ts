@@ -4,6 +4,7 @@ import { blockChecksums, firstBadUnit } from "../../src/base/checksum.ts";
 import type { NodeId } from "../../src/base/ids.ts";
 import { memoryBackend } from "../../src/block-store/memory-backend.ts";
 import { headBytes, recordBytes } from "../../src/block-store/record.ts";
+import { SimulatedClock } from "../support/simulated-clock.ts";
 import { content, holds, id, identity, MiB, memoryDisk, openStore, put, rejectsWith } from "./support.ts";
 
 const first = "segments/00000001.segment";
@@ -179,5 +180,30 @@ test("one sync serves every put that waited for it", async (t) => {
   t.true(disk.counts.sync - before <= 3, `${String(disk.counts.sync - before)} syncs`);
   const sums = blockChecksums(id(5), content(5, 3000));
   t.true((await store.get(id(5), 0, 3000)).checksums.equals(sums));
+  await store.close();
+});
+
+test("others fill the disk: growing stops at the reserve, and removal and compaction give space back within it", async (t) => {
+  const disk = memoryDisk();
+  const clock = new SimulatedClock();
+  const store = await openStore(disk, { backend: memoryBackend(), capacityBytes: 40 * MiB, clock });
+  for (let number = 0; number < 30; number++) await put(store, number, MiB / 2);
+  // 4 MiB are left: less than the reserve, and enough for the copies of a segment's living half.
+  disk.capacity = disk.usedBytes + 4 * MiB;
+  await clock.advance(1_000);
+  store.space();
+  await clock.advance(1);
+  await rejectsWith(t, "ENOSPC", put(store, 100, MiB / 2));
+  t.is(store.space().freeBytes, 0);
+  t.true(await holds(store, 29, MiB / 2));
+  const before = disk.usedBytes;
+  await store.remove(Array.from({ length: 30 }, (_, number) => id(number)).filter(({ number }) => number % 3 !== 0));
+  for (let waited = 0; waited < 5_000 && disk.usedBytes > before / 2; waited += 10) {
+    await wait(10);
+    await clock.advance(100);
+  }
+  t.true(disk.usedBytes < before / 2, `${String(disk.usedBytes)} of ${String(before)} bytes`);
+  await put(store, 101, MiB / 2);
+  for (let number = 0; number < 30; number += 3) t.true(await holds(store, number, MiB / 2));
   await store.close();
 });

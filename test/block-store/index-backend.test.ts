@@ -1,8 +1,9 @@
 import { spawnSync } from "node:child_process";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import type { Disk } from "../../src/base/disk.ts";
+import { limits } from "../../src/base/limits.ts";
 import { seededRandom } from "../../src/base/random.ts";
 import type { IndexBackendFactory } from "../../src/block-store/index-backend.ts";
 import { lmdbBackend } from "../../src/block-store/lmdb-backend.ts";
@@ -142,4 +143,20 @@ test("a damaged value in the index ends the store, and the next start builds the
   await t.throwsAsync(store.failed);
   await store.close();
   await hasAll(t, disk);
+});
+
+test("the index keeps room behind LMDB's last page, and the file is the same database", async (t) => {
+  const disk = await temporaryDisk(t);
+  const path = join(disk.root, "index/data.mdb");
+  const store = await openStore(disk);
+  await put(store, 1, 5_000);
+  await store.close();
+  const { size, blocks } = await stat(path);
+  t.true(size >= limits.indexRoomBytes);
+  t.true(blocks * 512 >= limits.indexRoomBytes, "on the disk, not a hole");
+  const again = await openStore(disk);
+  t.true(again.has(id(1)));
+  for (let number = 2; number < 300; number++) await put(again, number, 100);
+  await again.close();
+  t.true((await stat(path)).size < 2 * limits.indexRoomBytes);
 });

@@ -268,6 +268,11 @@ export class TestNode {
   /** What it says to an order to copy a block; by default it has it then. */
   onCopy: (block: string) => CopyProblem | undefined | Promise<CopyProblem | undefined> = () => undefined;
 
+  /** What it was asked to verify; what of that it calls damaged; how many passes were ordered. */
+  readonly checked: string[][] = [];
+  readonly damaged = new Set<string>();
+  scrubs = 0;
+
   constructor(cluster: TestCluster, number: number) {
     this.cluster = cluster;
     this.id = number.toString(16).padStart(16, "0") as NodeId;
@@ -304,6 +309,14 @@ export class TestNode {
           .slice(0, limit)
           .map(({ at, length }) => ({ number: at[1] as number, length })),
       }),
+      checkBlocks: ({ blocks }) => {
+        this.checked.push(blocks.map(blockName));
+        return {
+          damaged: blocks.filter((block) => this.damaged.has(blockName(block))),
+          missing: blocks.filter((block) => !this.held.has(blockName(block))),
+        };
+      },
+      scrubNow: () => ({ ordered: ++this.scrubs }),
       nodeStatus: () =>
         this.answersStatus
           ? {

@@ -1,5 +1,6 @@
 /**
- * The files and folders of the faulty disk. Of a file: what can be read, what would survive a loss of power, and which sectors of 512 bytes lie between.
+ * The files and folders of the faulty disk. Of a file: what can be read, what would survive a loss of power, and which
+ * sectors of 512 bytes lie between.
  * A sector that was written since is there after a crash or not, each on its own; a sync that failed forgets its
  * sectors: they can still be read, and are never durable.
  */
