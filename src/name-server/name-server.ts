@@ -31,6 +31,7 @@ import { contextMaker } from "./operation-context.ts";
 import { createOrphanQuestions } from "./orphan-questions.ts";
 import { placeableNodes } from "./placement.ts";
 import { createReclaim } from "./reclaim.ts";
+import { createOrders } from "./repair/orders.ts";
 import { createRepair } from "./repair/repair.ts";
 import { counted } from "./repair/traffic.ts";
 import { createReplies } from "./replies.ts";
@@ -145,6 +146,14 @@ export function createNameServer({ store, clock, random, log, options, space }: 
   const dump = createDump({ store, clock });
   const fsck = createFsck({
     ...{ store, clock, log, leases },
+    copies: {
+      maps,
+      nodes,
+      orders: createOrders(nodes, () => store.epoch),
+      suspect: (node, block) => {
+        repair.suspect(node, block);
+      },
+    },
     makeContext: (transaction) => makeContext(transaction, nobody),
     hasDeparted: (session) => session !== rewriteOwner && sessions.get(session) === undefined && !leaving.has(session),
   });

@@ -16,6 +16,8 @@ import type { PinnedState } from "../../metadata-store/types.ts";
 import type { FsckSummary } from "../../protocol/check-methods.ts";
 import { nextTurn } from "../next-turn.ts";
 import { checkStore } from "./check-store.ts";
+import { runCopiesStage, type CopiesSummary } from "./copies-stage.ts";
+import type { MendCopiesParts } from "./mend-copies.ts";
 import { mend, type MendParts } from "./mend.ts";
 import { Outlet } from "./outlet.ts";
 import { findPaths, type Paths } from "./paths.ts";
@@ -32,6 +34,8 @@ export interface FsckParts extends MendParts {
   readonly log: Log;
   readonly hasDeparted: (session: SessionId) => boolean;
   readonly stretch?: number;
+  /** The storage nodes and what repair knows of them. */
+  readonly copies: Pick<MendCopiesParts, "maps" | "nodes" | "orders" | "suspect">;
 }
 
 export interface FsckRun {
@@ -82,7 +86,7 @@ async function runRounds(
   await parts.store.verify();
   let repaired = 0;
   for (let round = 1; ; round++) {
-    const { seen, counts, untold } = await readRound(parts, request, outlet, signal);
+    const { seen, counts, untold, moved } = await readRound(parts, request, outlet, signal);
     const left: Seen[] = [];
     let mended = 0;
     for (const one of seen) {
@@ -100,7 +104,14 @@ async function runRounds(
     }
     if (untold > 0) await outlet.say({ state: "error", paths: [], text: `and ${String(untold)} things more` });
     const notes = left.filter(({ finding }) => finding.isNote === true).length;
-    return { ...counts, errors: left.length - notes + untold, repaired, notes };
+    const errors = left.length - notes + untold;
+    const copies = await checkNodes(parts, request, { outlet, signal, moved });
+    return {
+      ...counts,
+      errors: errors + copies.errors,
+      repaired: repaired + copies.repaired,
+      notes: notes + copies.notes,
+    };
   }
 }
 
@@ -122,7 +133,7 @@ function readRound(
   request: FsckRequest,
   outlet: Outlet,
   signal: AbortSignal,
-): Promise<{ seen: Seen[]; counts: Counts; untold: number }> {
+): Promise<{ seen: Seen[]; counts: Counts; untold: number; moved: ReadonlyMap<number, Ino> }> {
   return parts.store.pinned(async (state) => {
     const top = findTop(state, request.path);
     const findings: Finding[] = [];
@@ -130,10 +141,7 @@ function readRound(
     const check: Check = {
       state,
       living: parts.store,
-      async pause() {
-        await nextTurn();
-        signal.throwIfAborted();
-      },
+      pause: () => pause(signal),
       report: (finding) => {
         if (findings.length < limits.fsckFindingsMax) findings.push(finding);
         else untold++;
@@ -154,8 +162,34 @@ function readRound(
     const seen = findings
       .filter(({ about }) => top === rootIno || paths.isBelow(about, top))
       .map((finding) => ({ finding, paths: paths.texts(finding.about), names: paths.names(finding.about) }));
-    return { seen, counts: check.counts, untold: top === rootIno ? untold : 0 };
+    return { seen, counts: check.counts, untold: top === rootIno ? untold : 0, moved };
   });
+}
+
+function checkNodes(
+  parts: FsckParts,
+  { data, repair, path }: FsckRequest,
+  { outlet, signal, moved }: { outlet: Outlet; signal: AbortSignal; moved: ReadonlyMap<number, Ino> },
+): Promise<CopiesSummary> {
+  const { store, log, stretch = limits.fsckStretch } = parts;
+  return runCopiesStage(
+    { ...parts.copies, store, log },
+    {
+      ...{ data, repair, stretch, moved },
+      findTop: (state) => findTop(state, path),
+      pause: () => pause(signal),
+      stage: (text) => {
+        outlet.stage(text);
+      },
+      say: (found) => outlet.say(found),
+    },
+  );
+}
+
+/** Lets requests through; rejects when the check is to end. */
+async function pause(signal: AbortSignal): Promise<void> {
+  await nextTurn();
+  signal.throwIfAborted();
 }
 
 /** ENOENT. */

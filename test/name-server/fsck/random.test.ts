@@ -12,7 +12,7 @@ import type { Found, FsckSummary } from "../../../src/protocol/check-methods.ts"
 import { FaultyDisk } from "../../support/faulty-disk.ts";
 import { SimulatedClock } from "../../support/simulated-clock.ts";
 import { RandomRun } from "../namespace/random-operations.ts";
-import { handOut, session } from "./support.ts";
+import { handOut, noNodes, session } from "./support.ts";
 
 const seeds = Number(process.env["FSCK_SEEDS"] ?? 6);
 
@@ -38,6 +38,7 @@ test("random operations leave nothing that a check would find, before, while and
       const check = startFsck(
         {
           ...{ store, clock, log: silentLog, stretch: 5 },
+          copies: noNodes,
           hasDeparted: () => true,
           leases: {} as LeaseService,
           makeContext: () => {

@@ -94,6 +94,7 @@ export class CheckedStore {
     const { store, clock, namespace } = this;
     return {
       ...{ store, clock, log: silentLog, stretch: 3 },
+      copies: noNodes,
       hasDeparted: (id) => id !== session,
       leases: {
         turn: ({ wants }: Parameters<LeaseService["turn"]>[0]) => {
@@ -133,6 +134,9 @@ function plant(namespace: Namespace): Tree {
   namespace.unlink(folder, "unnamed", undefined, true);
   return { folder, deep, empty, small, large, linked, symlink, unnamed, blocks };
 }
+
+/** A cluster without storage nodes: there is nothing to be looked at there. */
+export const noNodes = { maps: { groups: [] } } as unknown as FsckParts["copies"];
 
 /** As if the group had handed out all numbers below this one. */
 export function handOut(store: MemoryReader, nextNumber: number): void {
