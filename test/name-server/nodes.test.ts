@@ -80,6 +80,32 @@ test("a silent node is down after its time, and up again with its next heartbeat
   await cluster.stop();
 });
 
+test("the heartbeat loop survives any node's error", async (t) => {
+  const cluster = await TestCluster.start();
+  const [one, two, three] = [
+    await TestNode.up(cluster, 1),
+    await TestNode.up(cluster, 2),
+    await TestNode.up(cluster, 3),
+  ];
+  const client = await TestClient.open(cluster);
+  // One does not answer, one goes in the middle of it, a stranger and one that has not registered are refused.
+  one.answersStatus = false;
+  await client.call("reportNode", { node: one.id, problem: "unreachable" });
+  await three.disconnect();
+  const stranger = new TestNode(cluster, 4);
+  await t.throwsAsync(stranger.register({ cluster: "00000000000000ff" as ClusterId }), errno("EPERM"));
+  await t.throwsAsync(stranger.heartbeat(), errno("ENOTCONN"));
+  await live(cluster, 2 * limits.nodeDownMillis, { nodes: [two], clients: [client] });
+  t.deepEqual(states(cluster), ["down", "up", "down"]);
+  await one.heartbeat();
+  await three.register();
+  await live(cluster, limits.nodeDownMillis, { nodes: [one, two, three], clients: [client] });
+  t.deepEqual(states(cluster), ["up", "up", "up"]);
+  await live(cluster, 2 * limits.nodeDownMillis, { nodes: [one, three], clients: [client] });
+  t.deepEqual(states(cluster), ["up", "down", "up"], "silence is still noticed");
+  await cluster.stop();
+});
+
 test("the server's own standstill takes no node down", async (t) => {
   const cluster = await TestCluster.start();
   await TestNode.up(cluster, 1);
