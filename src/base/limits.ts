@@ -115,6 +115,8 @@ export const limits = {
   /** Block numbers that one client keeps at hand. */
   blockNumbersMax: 1_024,
 
+  /** How long one round of comparing all that storage nodes hold with what is named takes at least. */
+  compareRoundMillis: 6 * 3_600_000,
   /** Pieces of which a block is put together when content is rewritten: the swap of their extents is one transaction. */
   composePiecesMax: 1_024,
   /** Blocks of which less than half is alive that are remembered; of more a search through all blocks finds them again. */

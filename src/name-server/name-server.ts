@@ -126,6 +126,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
   const repair = createRepair({
     ...{ store, clock, log, listening, nodes, maps },
     outMillis: options.nodeOutMillis ?? limits.nodeOutMillis,
+    compareRoundMillis: options.compareRoundMillis ?? limits.compareRoundMillis,
     traffic: () => requests,
     discard: (blocks) =>
       execution.change((transaction) => {

@@ -30,6 +30,8 @@ export interface NameServerOptions {
   /** A node that is silent for so long is out: others take its place. */
   readonly nodeOutMillis?: number;
   readonly reclaimGraceMillis?: number;
+  /** How long comparing everything that the nodes hold takes at least. */
+  readonly compareRoundMillis?: number;
   /** What inline content may take before the oldest is packed into blocks. */
   readonly inlineTableBytesMax?: number;
 }

@@ -13,6 +13,7 @@ import type { RepairStatus } from "../../protocol/status.ts";
 import type { ClusterMaps } from "../cluster-map.ts";
 import type { ListeningTime } from "../listening.ts";
 import { addressText, isGone, type Nodes, type StorageNode } from "../nodes.ts";
+import { createComparisonRounds } from "./comparison-rounds.ts";
 import { createCopyJobs } from "./copy-jobs.ts";
 import { createMembership } from "./membership.ts";
 import { createOrders } from "./orders.ts";
@@ -44,6 +45,8 @@ export function createRepair(parts: {
   nodes: Nodes;
   maps: ClusterMaps;
   outMillis: number;
+  /** Everything that every node holds is compared once in this time. */
+  compareRoundMillis: number;
   /** A number that rises with each request of a client. */
   traffic: () => number;
   /** Puts blocks that nothing names into the reclaim queue. */
@@ -70,6 +73,12 @@ export function createRepair(parts: {
     ...{ maps, nodes, sizes, log, left },
     isFull: (node) => jobs.isFull(node),
     isBusy: (group) => reconciliation.isBusy(group),
+  });
+  const rounds = createComparisonRounds({
+    ...{ clock, nodes, maps, roundMillis: parts.compareRoundMillis },
+    compare: (node, group) => {
+      reconciliation.left(node, group);
+    },
   });
   const running = new Set<Promise<void>>();
   let deciding: Promise<void> | undefined;
@@ -137,6 +146,7 @@ export function createRepair(parts: {
         deciding = undefined;
       });
       if (waitsFor().length > 0) return;
+      rounds.tick();
       void own("compare storage nodes", reconciliation.tick(stopping.signal));
       void own("verify copies", suspects.tick(stopping.signal));
     },

@@ -119,6 +119,11 @@ export class RewriteCluster {
     return found;
   }
 
+  async isMember({ identity }: RealNode, block: BlockId): Promise<boolean> {
+    await this.refresh();
+    return this.#group(block.group).nodes.includes(identity.node);
+  }
+
   async refresh(): Promise<void> {
     this.#map = (await this.client.call("clusterMap", {})).map;
   }
