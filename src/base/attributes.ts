@@ -24,6 +24,8 @@ export interface Attributes {
   readonly btime: Nanos;
   /** Whether the inode has any extended attribute (ACLs are among them): if not, nobody needs to ask. */
   readonly hasXattrs: boolean;
+  /** Copies that blocks of the file are to have, and those of what is made in the directory; absent: the cluster's default. */
+  readonly replicas?: number | undefined;
 }
 
 export const fileType = {

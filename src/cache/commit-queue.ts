@@ -24,6 +24,8 @@ export interface CommitEvents {
   runsAhead(): boolean;
   /** Whether the kernel keeps what was written: see ContentOwner. */
   insists(): boolean;
+  /** Copies that blocks of the file are to have: see ContentOwner. */
+  replicas(): number | undefined;
   /** The present moment. */
   moment(): number;
   failed(flight: Flight, error: Error): void;
@@ -93,7 +95,7 @@ export class CommitQueue {
       flight.users++;
       try {
         const payload = payloadOf(flight.pieces);
-        const block = await this.#context.writer.write(payload);
+        const block = await this.#context.writer.write(payload, { replicas: this.#events.replicas() });
         flight.block = block;
         this.#context.blocks.written(block.block, payload);
         if (isSettled(flight)) this.#context.writer.discard(block.block);

@@ -123,7 +123,8 @@ export class Compactor {
       this.#counts.delete(key);
       const pieces: Uint8Array[] = [];
       for (const extent of before) pieces.push(...(await this.#contentOf(extent)));
-      const { block, epoch } = await this.#context.writer.write(pieces, this.#closing.signal);
+      const options = { signal: this.#closing.signal, replicas: file.replicas };
+      const { block, epoch } = await this.#context.writer.write(pieces, options);
       written = block;
       let blockOffset = 0;
       const after = runs.map(({ offset, length }): Extent => {

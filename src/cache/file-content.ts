@@ -65,6 +65,7 @@ export class CachedFile implements FileContent {
       moment: () => owner.moment,
       runsAhead: () => owner.runsAhead,
       insists: () => owner.insists,
+      replicas: () => owner.replicas,
       committed: (extents, reply, since) => {
         this.#committed(extents, reply, since);
       },
@@ -109,6 +110,10 @@ export class CachedFile implements FileContent {
 
   get mayBuffer(): boolean {
     return this.#owner.mayBuffer;
+  }
+
+  get replicas(): number | undefined {
+    return this.#owner.replicas;
   }
 
   /** A change runs: background work keeps away. */

@@ -34,6 +34,8 @@ export interface ContentOwner {
   readonly runsAhead: boolean;
   /** Whether the kernel keeps what it reads and writes, whatever it is told: then a lease is asked for in any case. */
   readonly insists: boolean;
+  /** Copies that its blocks are to have; undefined: the cluster's default. */
+  readonly replicas: number | undefined;
   /** The present moment (see Leases). */
   readonly moment: number;
   /** Other files whose content will probably be read next. */

@@ -25,6 +25,7 @@ export interface WriteBufferEvents {
   moment(): number;
   runsAhead(): boolean;
   insists(): boolean;
+  replicas(): number | undefined;
   /** There is open data now, and there was none. */
   becameDirty(): void;
   /** A flight failed whose data is kept: it is to be sent again. */
@@ -56,6 +57,7 @@ export class WriteBuffer {
       moment: () => events.moment(),
       runsAhead: () => events.runsAhead(),
       insists: () => events.insists(),
+      replicas: () => events.replicas(),
       committed: (flights, extents, reply, since) => {
         this.#committed(flights, extents, reply, since);
       },

@@ -5,6 +5,7 @@ import { addDump, addFsck } from "./fsck-command.ts";
 import { addScrub } from "./scrub-command.ts";
 import { parseMountOptions, type MountOptions } from "./mount-options.ts";
 import { programVersion } from "./program-info.ts";
+import { addReplicas } from "./replicas-command.ts";
 import { parseAddress, parseAddresses, parseBytes, parseCount, parseHostLabel, parseSeconds } from "./usage.ts";
 import type { Address } from "../rpc/types.ts";
 
@@ -181,6 +182,7 @@ export function buildProgram(): Program {
   addScrub(program, { secretFile: secretFile(), nameServer: defaultNameServer, say }, (scrubStatus) => {
     status = scrubStatus;
   });
+  addReplicas(program, secretFile);
 
   addDump(program, secretFile());
 

@@ -17,6 +17,7 @@
  *   orphan          'o' ino:8                                        OrphanRecord: sessions that may still use it
  *   reclaim queue   'q' sequence:8                                   ReclaimRecord: a block to delete, or detached extents
  *   range           'r' group:2 first:6                              RangeRecord: block numbers handed to a session
+ *   conversion      'w' kind:1 ino:8                                 ConversionRecord: content to get another number of copies
  *   session         'S' session:8                                    SessionRecord
  *   reply           'R' session:8 slot:1                             ReplyRecord: the last reply of that slot
  *   ahead log       'R' session:8 255                                AheadRecord: how far the session's ahead log is
@@ -56,6 +57,10 @@ export const keys = {
   range: (group: GroupId, first: number): Key => "r" + u16(group) + u48(first),
   rangesFrom: "r" as Key,
   rangesEnd: "s" as Key,
+  /** Files before trees. */
+  conversion: (kind: "file" | "tree", ino: Ino): Key => "w" + chr(kind === "file" ? 0 : 1) + u64(ino),
+  conversionsFrom: (kind: "file" | "tree"): Key => "w" + chr(kind === "file" ? 0 : 1),
+  conversionsEnd: "x" as Key,
   session: (session: SessionId): Key => "S" + hex(session),
   reply: (session: SessionId, slot: number): Key => "R" + hex(session) + String.fromCharCode(slot),
   /** Behind all replies, and removed with them. */
@@ -90,6 +95,10 @@ export function blockOfKey(key: Key): BlockId {
   let number = 0;
   for (let i = 3; i < 9; i++) number = number * 256 + key.charCodeAt(i);
   return { group: group as GroupId, number };
+}
+
+export function inoOfConversionKey(key: Key): Ino {
+  return readU64(key, 2) as Ino;
 }
 
 export function groupOfKey(key: Key): GroupId {

@@ -29,6 +29,7 @@ import {
 export * from "./ahead-record.ts";
 export * from "./block-records.ts";
 export * from "./cluster-records.ts";
+export * from "./conversion-record.ts";
 
 const format = 1;
 
@@ -38,8 +39,22 @@ const format = 1;
  */
 export const inodeFlags = { accessAcl: 1, defaultAcl: 2, capability: 4, linkable: 8 } as const;
 
+/** Three bits of the flags: how many copies the blocks of a file are to have, or of what is made in a directory; 0: default. */
+const replicasShift = 4;
+export const inodeReplicasMask = 7 << replicasShift;
+
+/** Undefined: as many as the cluster has by default. */
+export function replicasOfInode({ flags }: Pick<InodeRecord, "flags">): number | undefined {
+  const replicas = (flags & inodeReplicasMask) >>> replicasShift;
+  return replicas === 0 ? undefined : replicas;
+}
+
+export function withReplicas(record: InodeRecord, replicas: number): InodeRecord {
+  return { ...record, flags: (record.flags & ~inodeReplicasMask) | (replicas << replicasShift) };
+}
+
 export interface InodeRecord {
-  /** `inodeFlags`. */
+  /** `inodeFlags` and `inodeReplicasMask`. */
   readonly flags: number;
   readonly xattrCount: number;
   readonly mode: number;

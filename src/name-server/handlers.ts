@@ -9,14 +9,9 @@ import type { HandlerContext, Handlers, Hello } from "../rpc/types.ts";
 import { createLeaseHandlers, type LeaseHandlers } from "./lease-handlers.ts";
 import { createAheadHandlers, type AheadHandlers, type AheadHandlerParts } from "./ahead/ahead-handlers.ts";
 import type { LockHandlers } from "./lock-handlers.ts";
-import {
-  changingHandler,
-  readingHandler,
-  type Changing,
-  type Handler,
-  type NamespaceHandlerParts,
-} from "./namespace-handlers.ts";
+import { changingHandler, readingHandler, type Changing, type Handler } from "./namespace-handlers.ts";
 import type { NamespaceMethod } from "./namespace/index.ts";
+import { createReplicaHandlers, type ReplicaHandlerParts, type ReplicaHandlers } from "./replicas/handlers.ts";
 import type { PeerMethods } from "./types.ts";
 
 type Context = HandlerContext<PeerMethods>;
@@ -26,11 +21,16 @@ export type ScrubHandlers = Pick<Handlers<NameServerMethods, PeerMethods>, keyof
 /** Handlers of methods that the namespace does not answer. */
 export type ServiceHandlers = Omit<
   Handlers<NameServerMethods, PeerMethods>,
-  NamespaceMethod | keyof typeof scrubServerMethods | keyof LockHandlers | keyof LeaseHandlers | keyof AheadHandlers
+  | NamespaceMethod
+  | keyof typeof scrubServerMethods
+  | keyof ReplicaHandlers
+  | keyof LockHandlers
+  | keyof LeaseHandlers
+  | keyof AheadHandlers
 >;
 
 export function createHandlers(
-  parts: NamespaceHandlerParts &
+  parts: ReplicaHandlerParts &
     AheadHandlerParts & { locks: LockHandlers; scrub: ScrubHandlers; service: ServiceHandlers },
 ): Handlers<NameServerMethods, PeerMethods> {
   const reading = <M extends NamespaceMethod>(method: M): Handler<M> => readingHandler(parts, method);
@@ -42,6 +42,7 @@ export function createHandlers(
     ...parts.scrub,
     ...createLeaseHandlers(parts),
     ...createAheadHandlers(parts),
+    ...createReplicaHandlers(parts),
 
     lookup: reading("lookup"),
     getattr: reading("getattr"),

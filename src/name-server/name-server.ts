@@ -34,6 +34,7 @@ import { createReclaim } from "./reclaim.ts";
 import { createOrders } from "./repair/orders.ts";
 import { createRepair } from "./repair/repair.ts";
 import { counted } from "./repair/traffic.ts";
+import { createConversions } from "./replicas/conversions.ts";
 import { createReplies } from "./replies.ts";
 import { createDamage } from "./scrub/damage.ts";
 import { createScrubHandlers } from "./scrub/handlers.ts";
@@ -133,6 +134,11 @@ export function createNameServer({ store, clock, random, log, options, space }: 
         queueForDeletion(makeContext(transaction, nobody), blocks);
       }),
   });
+  const conversions = createConversions({
+    ...{ store, execution, clock, log, replicas },
+    makeContext: (transaction) => makeContext(transaction, nobody),
+    convert: (content, options) => rewriting.rewriter.convert(content, options),
+  });
   const orphans = createOrphanQuestions({
     ...{ store, sessions, clock, log },
     release: (session, inos) =>
@@ -178,6 +184,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
         reclaim,
         repair,
         rewriting,
+        conversions,
         listening,
         replicas,
       },
@@ -192,7 +199,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
   const answering = createHandlers({
     ...{ store, log, sessions, execution, replies, orphans, leases, makeContext },
     service: { ...service, ...fsck.handlers, ...dump.handlers },
-    ...{ capacity, allocator, logs },
+    ...{ capacity, allocator, logs, maps, nodes, replicas },
     locks: createLockHandlers({ sessions, locks }),
     scrub: createScrubHandlers(damage),
   });
@@ -233,6 +240,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
     reclaim.tick();
     rewriting.tick();
     repair.tick();
+    conversions.tick();
     if (ticks++ % ticksPerProbe === 0) background.run("look at the free space", () => capacity.probe());
   }
 
@@ -282,7 +290,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
       leases.close();
       for (const peer of peers) peer.close("the name server stops");
       await Promise.all([background.close(), reclaim.close(), repair.close(), rewriting.close(), fsck.close()]);
-      await dump.close();
+      await Promise.all([conversions.close(), dump.close()]);
     },
   };
 }

@@ -108,6 +108,7 @@ export const requestWants = {
   rename,
   link: (_reader, { ino, newParent, newName }) => [changeName(newParent, newName), change(ino, attributes)],
   setattr,
+  setReplicas: (_reader, { ino }) => [change(ino, attributes, "none")],
   setxattr: changeOne,
   removexattr: changeOne,
   writeExtents: (_reader, { ino, insist }) => [insisting(takeFile(ino), insist)],

@@ -8,6 +8,7 @@ import type { ClusterMaps } from "./cluster-map.ts";
 import type { LeaseService } from "./lease-service.ts";
 import type { ListeningTime } from "./listening.ts";
 import { addressText, isGone, type Nodes, type StorageNode } from "./nodes.ts";
+import type { Conversions } from "./replicas/conversions.ts";
 import type { Reclaim } from "./reclaim.ts";
 import type { Rewriting } from "./rewrite/rewriting.ts";
 import { healthOf } from "./repair/members.ts";
@@ -23,6 +24,7 @@ export function describeStatus(parts: {
   allocation: Allocation;
   capacity: Capacity;
   reclaim: Reclaim;
+  conversions: Conversions;
   rewriting: Rewriting;
   repair: Repair;
   listening: ListeningTime;
@@ -70,6 +72,7 @@ export function describeStatus(parts: {
     })),
     leases: { recalls: leases.statistics.recalls, waitingRequests: leases.statistics.waiting },
     reclaim: { queuedBlocks: reclaim.queuedBlocks },
+    conversions: { queued: parts.conversions.queued },
     rewrite: parts.rewriting.statistics,
     repair: parts.repair.status(),
     warnings: warnings(parts),

@@ -11,6 +11,7 @@ import { contentMethods } from "./content-methods.ts";
 import { heldLease, leaseGrant, leaseLevel, leaseNews } from "./leases.ts";
 import { nothing, table } from "./method-table.ts";
 import { leased, namespaceMethods } from "./namespace-methods.ts";
+import { replicaMethods } from "./replica-methods.ts";
 import { scrubReport, scrubServerMethods } from "./scrub-methods.ts";
 import {
   address,
@@ -55,6 +56,7 @@ const schemas = {
   ...namespaceMethods,
   ...contentMethods,
   ...aheadMethods,
+  ...replicaMethods,
 
   /**
    * A lease on an inode, and its attributes. `exclusive` takes all leases of others away; what was granted is in

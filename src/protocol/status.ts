@@ -46,6 +46,8 @@ export interface StatusReply {
   }[];
   /** Recalls that are not acknowledged yet, and requests that wait for leases. */
   readonly leases: { readonly recalls: number; readonly waitingRequests: number };
+  /** Files and directories whose content is still to get another number of copies (counted up to a bound). */
+  readonly conversions: { readonly queued: number };
   readonly reclaim: { readonly queuedBlocks: number };
   /**
    * Inline content and what it may take; blocks of which less than half is alive (as far as they are noted); bytes that

@@ -68,6 +68,7 @@ export const attributes: z.ZodType<Attributes> = z.object({
   ctime: nanos,
   btime: nanos,
   hasXattrs: z.boolean(),
+  replicas: replicas.optional(),
 });
 
 /**

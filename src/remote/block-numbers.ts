@@ -1,5 +1,5 @@
 /**
- * Block numbers at hand: ranges that the name server has handed to this session, used one by one. Groups take turns, so
+ * Block numbers at hand for blocks with one number of copies: ranges that the name server has handed to this session, used one by one. Groups take turns, so
  * that blocks written at the same time go to different nodes. More are asked for before the last is used, in batches
  * that grow while they are used up quickly.
  *
@@ -35,12 +35,15 @@ export interface BlockNumbersOptions {
   readonly nameServer: Pick<NameServer, "change" | "map" | "session">;
   readonly clock: Clock;
   readonly log: Log;
+  /** Copies of the blocks; absent: the cluster's default. */
+  readonly replicas?: number | undefined;
 }
 
 export class BlockNumbers {
   readonly #nameServer: BlockNumbersOptions["nameServer"];
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #replicas: number | undefined;
   /** In the order of their turns. */
   readonly #ranges = new Map<GroupId, Range[]>();
   #count = 0;
@@ -55,6 +58,7 @@ export class BlockNumbers {
     this.#nameServer = options.nameServer;
     this.#clock = options.clock;
     this.#log = options.log;
+    this.#replicas = options.replicas;
   }
 
   /** Numbers at hand. */
@@ -109,6 +113,7 @@ export class BlockNumbers {
     const { ranges } = await this.#nameServer.change("allocateBlocks", {
       count: this.#batch,
       avoid: avoid.slice(0, avoidMax),
+      ...(this.#replicas === undefined ? {} : { replicas: this.#replicas }),
     });
     this.#checkSession();
     for (const { group, first, count } of ranges) {

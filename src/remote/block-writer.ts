@@ -18,7 +18,7 @@ import type { NodePool } from "./node-pool.ts";
 import type { NodeReports } from "./node-reports.ts";
 import { scatteredChecksums } from "./scattered-checksums.ts";
 import { UnusedBlocks } from "./unused-blocks.ts";
-import type { BlockWriter, NameServer, WrittenBlock } from "./types.ts";
+import type { BlockWriteOptions, BlockWriter, NameServer, WrittenBlock } from "./types.ts";
 import { failureOf } from "./write-failure.ts";
 
 export interface BlockWriterOptions {
@@ -35,6 +35,7 @@ interface Writing {
   readonly length: number;
   readonly startedAt: number;
   readonly signal: AbortSignal | undefined;
+  readonly numbers: BlockNumbers;
   /** Nodes that failed this very write; forgotten when nothing else is left. */
   readonly avoided: Set<NodeId>;
   /** Answers that more attempts will hardly change. */
@@ -60,7 +61,8 @@ export function createBlockWriter(options: BlockWriterOptions): BlockWriter {
 
 class Writer implements BlockWriter {
   readonly #options: BlockWriterOptions;
-  readonly #numbers: BlockNumbers;
+  /** By number of copies; undefined: the cluster's default. */
+  readonly #numbers = new Map<number | undefined, BlockNumbers>();
   readonly #unused: UnusedBlocks;
   /** Until when (monotonic) a node counts as full. */
   readonly #fullUntil = new Map<NodeId, number>();
@@ -69,7 +71,6 @@ class Writer implements BlockWriter {
 
   constructor(options: BlockWriterOptions) {
     this.#options = options;
-    this.#numbers = new BlockNumbers(options);
     this.#unused = new UnusedBlocks(options);
   }
 
@@ -77,7 +78,8 @@ class Writer implements BlockWriter {
     this.#unused.add(block);
   }
 
-  async write(pieces: readonly Uint8Array[], signal?: AbortSignal): Promise<WrittenBlock> {
+  async write(pieces: readonly Uint8Array[], options: BlockWriteOptions = {}): Promise<WrittenBlock> {
+    const { signal } = options;
     let length = 0;
     for (const piece of pieces) length += piece.length;
     assert(length > 0 && length <= limits.blockBytesMax, `a block of ${String(length)} bytes`);
@@ -87,12 +89,13 @@ class Writer implements BlockWriter {
       length,
       startedAt,
       signal,
+      numbers: this.#numbersFor(options.replicas),
       avoided: new Set(),
       refusals: 0,
       fullSince: undefined,
     };
     for (;;) {
-      const numbered = this.#numbers.take((group) => this.#isUsable(group, writing)) ?? (await this.#wait(writing));
+      const numbered = writing.numbers.take((group) => this.#isUsable(group, writing)) ?? (await this.#wait(writing));
       try {
         await this.#send(numbered, writing);
         return { block: numbered.block, epoch: numbered.group.epoch };
@@ -103,6 +106,16 @@ class Writer implements BlockWriter {
         this.#failed(numbered, writing, error as Error);
       }
     }
+  }
+
+  #numbersFor(copies: number | undefined): BlockNumbers {
+    const replicas = copies === this.#options.nameServer.map.replicas ? undefined : copies;
+    let numbers = this.#numbers.get(replicas);
+    if (numbers === undefined) {
+      numbers = new BlockNumbers({ ...this.#options, replicas });
+      this.#numbers.set(replicas, numbers);
+    }
+    return numbers;
   }
 
   #send({ block, group }: NumberedBlock, { pieces, length, startedAt, signal }: Writing): Promise<unknown> {
@@ -150,16 +163,16 @@ class Writer implements BlockWriter {
   /** There is no usable number at hand: fetches some, or waits until that makes sense. */
   async #wait(writing: Writing): Promise<NumberedBlock> {
     const { clock } = this.#options;
-    const { signal } = writing;
+    const { signal, numbers } = writing;
     const usable = (group: PlacementGroup): boolean => this.#isUsable(group, writing);
     for (let pause = pauseMillis; ; pause = Math.min(2 * pause, pauseMillisMax)) {
       const problem = await this.#refill(writing);
       // Where this write has failed before is better than nowhere.
-      const numbered = this.#numbers.take(usable) ?? (writing.avoided.clear(), this.#numbers.take(usable));
+      const numbered = numbers.take(usable) ?? (writing.avoided.clear(), numbers.take(usable));
       if (numbered !== undefined) return numbered;
       this.#checkPatience(writing, problem);
       await sleep(clock, pause, signal);
-      const later = this.#numbers.take(usable);
+      const later = numbers.take(usable);
       if (later !== undefined) return later;
     }
   }
@@ -168,7 +181,7 @@ class Writer implements BlockWriter {
   async #refill(writing: Writing): Promise<FsError> {
     const { clock } = this.#options;
     try {
-      await giveUp(this.#numbers.refill(this.#nodesToAvoid(writing)), { clock, signal: writing.signal });
+      await giveUp(writing.numbers.refill(this.#nodesToAvoid(writing)), { clock, signal: writing.signal });
       return new FsError("EAGAIN", "no group of storage nodes is healthy");
     } catch (error) {
       if (error instanceof FsError && error.errno === "EAGAIN") return error;

@@ -95,13 +95,19 @@ export interface WrittenBlock {
   readonly epoch: number;
 }
 
+export interface BlockWriteOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Copies of the block; absent: the cluster's default. */
+  readonly replicas?: number | undefined;
+}
+
 export interface BlockWriter {
   /**
    * Writes `pieces` as one new block (together at most 4 MiB) to all replicas of a healthy group, and in another group
    * when a node fails. Borrows until it settles. Resolves when it is on disk everywhere. Rejects: ENOSPC (after
    * waiting for reclaim), EIO (no healthy group for `limits.blockWriteMillis`).
    */
-  write(pieces: readonly Uint8Array[], signal?: AbortSignal): Promise<WrittenBlock>;
+  write(pieces: readonly Uint8Array[], options?: BlockWriteOptions): Promise<WrittenBlock>;
   /** The block that was written will not be named: it is deleted some time. */
   discard(block: BlockId): void;
 }

@@ -31,7 +31,8 @@ export function makeAhead(core: Core, request: RequestContext, parent: Ino, name
 
   const time = core.nameServer.nowNanos();
   const group = inheritGroup(caller, directory.attributes, mode);
-  const attributes = newAttributes(ino, made, { uid: caller.uid, gid: group.gid, mode: group.mode, time });
+  const { replicas } = directory.attributes;
+  const attributes = newAttributes(ino, made, { uid: caller.uid, gid: group.gid, mode: group.mode, time, replicas });
   const { ahead } = core.nameServer;
   if (made.method === "symlink") {
     const { method, target } = made;
@@ -101,8 +102,9 @@ function fits(target: Buffer): boolean {
 function newAttributes(
   ino: Ino,
   made: Made,
-  { uid, gid, mode, time }: { uid: number; gid: number; mode: number; time: bigint },
+  given: { uid: number; gid: number; mode: number; time: bigint; replicas: number | undefined },
 ): Attributes {
+  const { uid, gid, mode, time, replicas } = given;
   const isDir = made.method === "mkdir";
   return {
     ino,
@@ -118,5 +120,6 @@ function newAttributes(
     ctime: time,
     btime: time,
     hasXattrs: false,
+    ...(replicas === undefined || made.method === "symlink" ? {} : { replicas }),
   };
 }

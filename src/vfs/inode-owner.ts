@@ -47,6 +47,10 @@ export class InodeOwner implements ContentOwner {
     return hasBufferedReader(this.#inode);
   }
 
+  get replicas(): number | undefined {
+    return this.#inode.attributes?.replicas;
+  }
+
   get moment(): number {
     return this.#parts.coherence.moment;
   }

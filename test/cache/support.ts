@@ -61,6 +61,7 @@ export function startClient(
       get insists() {
         return client.insists;
       },
+      replicas: undefined,
       get moment() {
         return moment;
       },

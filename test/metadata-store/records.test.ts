@@ -99,6 +99,13 @@ const codecs: Codec[] = [
     { sequence: 2 ** 40, method: "rename", reply: Buffer.from([1, 2, 3]) },
     16,
   ),
+  codec<records.ConversionRecord>("file to convert", records.encodeConversion, records.decodeConversion, {
+    kind: "file",
+    stamp: big,
+  }),
+  codec<records.ConversionRecord>("tree to convert", records.encodeConversion, records.decodeConversion, {
+    ...{ kind: "tree", stamp: 1, cookie: big, replicas: 5 },
+  }),
   codec("ahead", records.encodeAhead, records.decodeAhead, {
     ...{ sequence: 2 ** 40, entries: 256, errno: "ENOSPC" },
     ranges: [

@@ -190,14 +190,14 @@ test("an aborted write stops at once", async (t) => {
   const cluster = new FakeCluster(2);
   for (const node of cluster.nodes) node.intercept = () => silence;
   const abort = new AbortController();
-  const writing = cluster.writer.write([content(100)], abort.signal);
+  const writing = cluster.writer.write([content(100)], { signal: abort.signal });
   await settle();
   abort.abort(new FsError("EINTR", "killed"));
   await t.throwsAsync(writing, { message: /^EINTR/ });
   t.is(cluster.nodes.flatMap(({ calls }) => calls).length, 1);
   cluster.setState((cluster.nodes[0] as FakeNode).id, "down");
   const other = new AbortController();
-  const waiting = cluster.writer.write([content(100)], other.signal);
+  const waiting = cluster.writer.write([content(100)], { signal: other.signal });
   await cluster.clock.advance(1_000);
   other.abort(new FsError("EINTR", "killed"));
   await t.throwsAsync(waiting, { message: /^EINTR/ });

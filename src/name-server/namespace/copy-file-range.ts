@@ -16,6 +16,7 @@ import { cutRange, extentsIn, overlapUpTo, putExtent, toExtent } from "./content
 import { requireRoom, type OperationContext } from "./context.ts";
 import { attributesOf, changeTime, readFile, writeInode } from "./inodes.ts";
 import { afterWrite } from "./privileges.ts";
+import { noteReplicas } from "./replicas.ts";
 import type { Method, Request } from "./types.ts";
 
 /** Extents taken over or displaced by one call; inline bytes copied by one. */
@@ -44,6 +45,7 @@ export const copyFileRange: Method<"copyFileRange"> = (context, request) => {
   });
   const copied = displaced.end - toOffset;
   const changed = replace(context, target, { fromOffset, toOffset, copied, extents: pieces.extents });
+  noteReplicas(context, to, target, pieces.extents);
   const now = changeTime(context, target);
   const written = {
     ...afterWrite(transaction, to, changed, caller),

@@ -2,13 +2,13 @@
  * New inodes: create, mknod, mkdir, symlink, tmpfile. Order of refusals as in the kernel: the name exists (EEXIST), the
  * directory may not be changed (EACCES), the directory was removed (ENOENT).
  */
-import { fileType, isDirectory, modeBits } from "../../base/attributes.ts";
+import { fileType, isDirectory, isRegular, modeBits } from "../../base/attributes.ts";
 import { FsError } from "../../base/errno.ts";
 import type { Ino } from "../../base/ids.ts";
 import { limits } from "../../base/limits.ts";
 import type { Name } from "../../base/name.ts";
 import { keys } from "../../metadata-store/keys.ts";
-import { inodeFlags, type InodeRecord } from "../../metadata-store/records.ts";
+import { inodeFlags, inodeReplicasMask, type InodeRecord } from "../../metadata-store/records.ts";
 import { aclXattrs, encodeAcl, inheritAcl, isModeOnly } from "../../protocol/acl.ts";
 import { inheritGroup, type Identity } from "../../protocol/permission.ts";
 import { defaultAclOf, requireChangeable, requireGroupsForSetgid, requireLiving } from "./access.ts";
@@ -112,7 +112,7 @@ export function makeInode(
   const ino = context.allocator.ino(transaction);
   const isDir = isDirectory(mode);
   let record: InodeRecord = {
-    flags: wanted.flags ?? 0,
+    flags: (wanted.flags ?? 0) | inheritedFlags(directory, mode),
     xattrCount: 0,
     mode,
     nlink: wanted.nlink ?? (isDir ? 2 : 1),
@@ -133,6 +133,11 @@ export function makeInode(
   writeInode(transaction, ino, record);
   countInodes(transaction, 1);
   return { ino, record };
+}
+
+/** How many copies what is made in a directory has. */
+function inheritedFlags(directory: InodeRecord, mode: number): number {
+  return isDirectory(mode) || isRegular(mode) ? directory.flags & inodeReplicasMask : 0;
 }
 
 /** The umask counts only where the directory has no default ACL. */

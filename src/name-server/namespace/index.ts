@@ -12,6 +12,7 @@ import { getattr, lookup, open, readdir, readlink, statfs } from "./lookup.ts";
 import { releaseOrphans } from "./orphans.ts";
 import { compactExtents, readExtents } from "./read-extents.ts";
 import { rmdir, unlink } from "./remove.ts";
+import { setReplicas } from "./replicas.ts";
 import { rename } from "./rename.ts";
 import { setattr } from "./setattr.ts";
 import type { Method } from "./types.ts";
@@ -46,6 +47,7 @@ export const namespaceMethods = {
   fallocate,
   copyFileRange,
   discardBlocks,
+  setReplicas,
 } as const satisfies { readonly [M in keyof NameServerMethods]?: Method<M> };
 
 export type NamespaceMethod = keyof typeof namespaceMethods;
@@ -60,5 +62,6 @@ export { beginInlineSum } from "./inline-sum.ts";
 export { initialize } from "./initialize.ts";
 export { releaseOrphan, releaseSession } from "./orphans.ts";
 export { blocksDeleted, dueBlocks, reclaimStep, releaseRanges, type DueBlocks, type ReclaimPlace } from "./reclaim.ts";
+export { convertEntries, queueTree } from "./replicas.ts";
 export { Transaction } from "./transaction.ts";
 export type { Method, Reply, Request } from "./types.ts";

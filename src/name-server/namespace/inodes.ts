@@ -3,7 +3,7 @@ import { fileType, isDirectory, isRegular, type Attributes, type Nanos } from ".
 import { FsError } from "../../base/errno.ts";
 import type { Ino } from "../../base/ids.ts";
 import { keys } from "../../metadata-store/keys.ts";
-import { decodeInode, encodeInode, type InodeRecord } from "../../metadata-store/records.ts";
+import { decodeInode, encodeInode, replicasOfInode, type InodeRecord } from "../../metadata-store/records.ts";
 import type { MetadataReader } from "../../metadata-store/types.ts";
 import type { OperationContext } from "./context.ts";
 import type { Transaction } from "./transaction.ts";
@@ -47,6 +47,7 @@ const unit = 4_096;
 export function attributesOf(ino: Ino, record: InodeRecord): Attributes {
   const directory = isDirectory(record.mode);
   const size = directory ? Math.max(unit, Math.ceil(record.size / unit) * unit) : record.size;
+  const replicas = replicasOfInode(record);
   return {
     ino,
     mode: record.mode,
@@ -62,6 +63,7 @@ export function attributesOf(ino: Ino, record: InodeRecord): Attributes {
     ctime: record.ctime,
     btime: record.btime,
     hasXattrs: record.xattrCount > 0,
+    ...(replicas === undefined ? {} : { replicas }),
   };
 }
 

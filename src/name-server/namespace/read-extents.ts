@@ -12,6 +12,7 @@ import { BlockAccounts } from "./block-accounts.ts";
 import { BlockClaims, requireEpochs } from "./block-claims.ts";
 import { cutRange, extentsIn, putExtent, toExtent } from "./content.ts";
 import { attributesOf, readFile, writeInode } from "./inodes.ts";
+import { noteReplicas } from "./replicas.ts";
 import type { Method } from "./types.ts";
 
 /** What the extents of one reply take in the message, about; a single one always fits. */
@@ -89,6 +90,7 @@ export const compactExtents: Method<"compactExtents"> = (context, { ino, before,
   }
   claims.write(true);
   accounts.write();
+  noteReplicas(context, ino, record, after);
   writeInode(transaction, ino, { ...record, bytesUsed: record.bytesUsed - removed + added });
   return {};
 };

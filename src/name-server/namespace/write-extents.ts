@@ -15,6 +15,7 @@ import { cutFound, extentBefore, extentsIn, inlineBytes, overlapUpTo, putExtent 
 import { requireRoom, type OperationContext } from "./context.ts";
 import { attributesOf, changeTime, readFile, writeInode } from "./inodes.ts";
 import { dropCapability, dropPrivileges } from "./privileges.ts";
+import { noteReplicas } from "./replicas.ts";
 import type { Method } from "./types.ts";
 
 /** Beyond this a part is committed: one more extent changes few keys, and its split neighbours few bytes. */
@@ -38,6 +39,7 @@ export const writeExtents: Method<"writeExtents"> = (context, request) => {
   const target = new ContentWriter(context, ino, record);
   for (const extent of extents) target.write(extent);
   record = target.finish();
+  noteReplicas(context, ino, record, extents);
 
   const time = request.mtime === "now" ? changeTime(context, record) : request.mtime;
   // Who wrote is not known here: setgid without group execution was taken when the write came (see vfs/privileges.ts).

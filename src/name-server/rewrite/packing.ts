@@ -8,7 +8,7 @@ import type { Ino } from "../../base/ids.ts";
 import { limits } from "../../base/limits.ts";
 import type { Log } from "../../base/log.ts";
 import { inoOfKey, keys, offsetOfKey } from "../../metadata-store/keys.ts";
-import { decodeInode } from "../../metadata-store/records.ts";
+import { decodeInode, replicasOfInode } from "../../metadata-store/records.ts";
 import type { Key, MetadataStore } from "../../metadata-store/types.ts";
 import { inlineBytesSum, inlineTableBytes } from "../namespace/inline-sum.ts";
 import { nextTurn } from "../next-turn.ts";
@@ -83,6 +83,16 @@ export function createPacking(parts: {
     return places;
   }
 
+  /** Of files with a number of copies of their own the most that one of them wants. */
+  function copiesFor(places: readonly Place[]): number {
+    let most = copies;
+    for (const { content } of places) {
+      const value = store.get(keys.inode(content));
+      most = Math.max(most, (value === undefined ? undefined : replicasOfInode(decodeInode(value))) ?? 0);
+    }
+    return most;
+  }
+
   return {
     async round() {
       const sum = inlineBytesSum(store);
@@ -92,7 +102,7 @@ export function createPacking(parts: {
       // What was looked at is hot: the next rows come with the next tick.
       if (places.length === 0) return false;
       try {
-        await rewriter.rewrite(places, { copies, signal });
+        await rewriter.rewrite(places, { copies: copiesFor(places), signal });
       } catch (error) {
         if (signal.aborted) throw error;
         notBefore = clock.monotonicMillis() + retryMillis;

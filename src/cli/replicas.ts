@@ -1,0 +1,162 @@
+/**
+ * `dfs replicas set|get`: a short session with the name server, so that the machines that have the file cached are told
+ * as of any other change.
+ */
+import { realpathSync } from "node:fs";
+import { isDirectory } from "../base/attributes.ts";
+import { FsError } from "../base/errno.ts";
+import { rootIno, type Ino } from "../base/ids.ts";
+import { silentLog } from "../base/log.ts";
+import { nameFromText, nameToText, type Name } from "../base/name.ts";
+import { clientMethods } from "../protocol/client.ts";
+import type { LeaseNews } from "../protocol/leases.ts";
+import { nameServerMethods, type NameServerMethods } from "../protocol/name-server.ts";
+import { connectPeer } from "../rpc/open.ts";
+import type { Address, Peer, ReplyOf } from "../rpc/types.ts";
+import { CommandFailure } from "./failure.ts";
+import { mountAbove } from "./mounts.ts";
+import { createSurroundings } from "./surroundings.ts";
+import { formatBytes, parseAddress, parseAddresses } from "./usage.ts";
+
+type Server = Peer<NameServerMethods>;
+type Part = ReplyOf<NameServerMethods, "getReplicas">["parts"][number];
+
+/** Names from the root of a filesystem on. */
+interface Place {
+  readonly addresses: readonly Address[];
+  readonly names: readonly Name[];
+}
+
+export function setReplicas(copies: number, path: string, secretFile: string | undefined): Promise<void> {
+  return atPath(path, secretFile, async (server, ino) => {
+    const caller = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
+    await server.call("setReplicas", { op: { slot: 0, sequence: 1 }, caller, ino, replicas: copies });
+  });
+}
+
+export function describeReplicas(path: string, secretFile: string | undefined): Promise<string> {
+  return atPath(path, secretFile, async (server, ino) => {
+    const { attributes } = (await server.call("getattr", { ino })).reply;
+    const parts: Part[] = [];
+    let inlineBytes = 0;
+    for (let offset = 0; ;) {
+      const { reply } = await server.call("getReplicas", { ino, offset });
+      inlineBytes += reply.inlineBytes;
+      for (const part of reply.parts) addTo(parts, part);
+      if (reply.next === null)
+        return textOf({ ...reply, parts, inlineBytes, isDirectory: isDirectory(attributes.mode) });
+      offset = reply.next;
+    }
+  });
+}
+
+function addTo(parts: Part[], part: Part): void {
+  const known = parts.find(({ copies, present }) => copies === part.copies && present === part.present);
+  if (known === undefined) parts.push({ ...part });
+  else known.bytes += part.bytes;
+}
+
+export function textOf(found: {
+  readonly wanted: number;
+  readonly isOwn: boolean;
+  readonly isConverting: boolean;
+  readonly isDirectory: boolean;
+  readonly parts: readonly Part[];
+  readonly inlineBytes: number;
+}): string {
+  const { wanted, isOwn, isConverting, parts, inlineBytes } = found;
+  const lines = [`wanted  ${copiesText(wanted)}${isOwn ? "" : " (the cluster's default)"}`];
+  for (const { copies, present, bytes } of [...parts].sort((a, b) => a.present - b.present)) {
+    const missing = present < copies ? ` of ${String(copies)}, the other nodes are down or still copying` : "";
+    lines.push(`now     ${copiesText(present)}${missing}: ${formatBytes(bytes)}`);
+  }
+  if (inlineBytes > 0) lines.push(`now     with the metadata, in its copies: ${formatBytes(inlineBytes)}`);
+  if (isConverting) lines.push(found.isDirectory ? "what is in it is being converted" : "being converted");
+  return lines.join("\n") + "\n";
+}
+
+function copiesText(copies: number): string {
+  return copies === 1 ? "1 copy" : `${String(copies)} copies`;
+}
+
+async function atPath<T>(
+  path: string,
+  secretFile: string | undefined,
+  run: (server: Server, ino: Ino) => Promise<T>,
+): Promise<T> {
+  try {
+    const { addresses, names } = placeOf(path);
+    const server = await connect(addresses, secretFile);
+    try {
+      await server.call("openSession", { clientName: `dfs replicas, process ${String(process.pid)}` });
+      const value = await run(server, await resolveNames(server, names));
+      await server.call("closeSession", {});
+      return value;
+    } finally {
+      server.close("done");
+    }
+  } catch (cause) {
+    if (cause instanceof CommandFailure) throw cause;
+    throw new CommandFailure(`${path}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** `HOST:PORT:/path` is one of the filesystem itself; any other is looked for in a mount on this machine. */
+function placeOf(path: string): Place {
+  const remote = /^(\S*:\d{1,5}):(\/.*)$/.exec(path);
+  if (remote !== null) return { addresses: [parseAddress(remote[1] ?? "")], names: namesOf(remote[2] ?? "") };
+  const whole = realpathSync(path);
+  const mount = mountAbove(whole);
+  if (mount === undefined)
+    throw new CommandFailure(`${path} is not in a dfs mount (HOST:PORT:/path names one elsewhere)`);
+  return { addresses: parseAddresses(mount.source), names: namesOf(whole.slice(mount.mountPoint.length)) };
+}
+
+function namesOf(path: string): Name[] {
+  return path
+    .split("/")
+    .filter((part) => part !== "" && part !== ".")
+    .map(nameFromText);
+}
+
+/** To the first one that answers. */
+async function connect(addresses: readonly Address[], secretFile: string | undefined): Promise<Server> {
+  const surroundings = createSurroundings(silentLog, { secretFile });
+  let problem: unknown;
+  for (const address of addresses) {
+    try {
+      return await connectPeer(surroundings, {
+        address,
+        hello: { role: "client", id: `replicas-${String(process.pid)}` },
+        ownTable: clientMethods,
+        handlers: {
+          // It keeps nothing: whatever it has been granted it gives back at once.
+          recallLeases: ({ recalls }, { peer }) => {
+            const news = recalls.flatMap(({ ino, number }): LeaseNews[] => [
+              { kind: "flushed", ino, number },
+              { kind: "acknowledged", ino, number },
+            ]);
+            peer.notify("leaseNews", { news });
+            return {};
+          },
+          inodesRemoved: () => ({ inUse: [] }),
+          mapChanged: () => ({}),
+        },
+        remoteTable: nameServerMethods,
+      });
+    } catch (error) {
+      problem = error;
+    }
+  }
+  throw problem as Error;
+}
+
+async function resolveNames(server: Server, names: readonly Name[]): Promise<Ino> {
+  let ino: Ino = rootIno;
+  for (const name of names) {
+    const { attributes } = (await server.call("lookup", { parent: ino, name })).reply;
+    if (attributes === null) throw new FsError("ENOENT", nameToText(name));
+    ino = attributes.ino;
+  }
+  return ino;
+}
