@@ -69,6 +69,33 @@ test.serial("a name server whose folder was made of a dump serves the same tree 
   t.is(readFileSync(dump, "utf8"), stdout);
 });
 
+test.serial(
+  "a flipped byte in one copy is found by reading it, told with its path, and made good from the other",
+  async (t) => {
+    await cluster.sh(
+      '(yes "the marked line" || true) | head -c 1500000 > a/marked && sync -f . && sha256sum a/marked > marked-sum',
+    );
+    // In the middle of one copy, on the disk of the node that has it.
+    const flipped = await cluster.sh(
+      `file=$(grep -rl "the marked line" storage-*/ | sed -n 1p)
+     at=$(grep -abo "the marked line" "$file" | sed -n 40000p | cut -d: -f1)
+     printf X | dd of="$file" bs=1 seek=$((at + 4)) conv=notrunc status=none && echo "$file"`,
+      { cwd: cluster.dir },
+    );
+    t.regex(flipped, /^storage-\d/);
+    t.is(cluster.dfs("fsck", cluster.mnt).status, 0);
+    t.is(cluster.dfs("fsck", "--data", join(cluster.mnt, "a/b")).status, 0);
+    const found = cluster.dfs("fsck", "--data", cluster.mnt);
+    t.is(found.status, 4, found.stdout);
+    t.regex(found.stdout, /^\/a\/marked: block \d+\/\d+ is damaged on node [0-9a-f]{16}\n/);
+    const repaired = cluster.dfs("fsck", "--data", "--repair", join(cluster.mnt, "a"));
+    t.is(repaired.status, 1, repaired.stdout);
+    t.regex(repaired.stdout, /^repaired: \/a\/marked: .*copied from another node\n/);
+    t.is(cluster.dfs("fsck", "--data", cluster.mnt).status, 0);
+    await cluster.sh("sha256sum -c marked-sum");
+  },
+);
+
 test.serial("no name server starts where a load was killed", async (t) => {
   const folder = join(cluster.dir, "half");
   mkdirSync(join(folder, "loading"), { recursive: true });

@@ -100,17 +100,16 @@ async function runRounds(
     repaired += mended;
     if (mended > 0 && round < roundsMax) continue;
     for (const { finding, paths } of left) {
-      await outlet.say({ state: finding.isNote === true ? "note" : "error", paths: [...paths], text: finding.text });
+      await outlet.say({ state: "error", paths: [...paths], text: finding.text });
     }
     if (untold > 0) await outlet.say({ state: "error", paths: [], text: `and ${String(untold)} things more` });
-    const notes = left.filter(({ finding }) => finding.isNote === true).length;
-    const errors = left.length - notes + untold;
+    const errors = left.length + untold;
     const copies = await checkNodes(parts, request, { outlet, signal, moved });
     return {
       ...counts,
       errors: errors + copies.errors,
       repaired: repaired + copies.repaired,
-      notes: notes + copies.notes,
+      notes: copies.notes,
     };
   }
 }

@@ -27,8 +27,6 @@ export interface Finding {
   /** A sentence for people, without the path. */
   readonly text: string;
   readonly about: Subject;
-  /** Nothing is wrong, but somebody should know. */
-  readonly isNote?: boolean;
   /** Absent: nothing that could be done would be right for certain. */
   readonly repair?: Repair;
 }
