@@ -21,6 +21,7 @@ export type SyncAction = { readonly type: "fsync"; readonly file: string } | { r
 
 const done: Result = { type: "done" };
 const keptMax = 3;
+const lockFile = "inodes/0";
 
 export class Acting {
   readonly client: PathClient;
@@ -38,6 +39,19 @@ export class Acting {
     const inodes: number[] = [];
     for (const file of linkedInodes) inodes.push((await this.client.stat(`/${file}`)).ino);
     return inodes;
+  }
+
+  /** Takes the lock that all want, does something under it, and gives it back. */
+  async underLock(owner: bigint, use: () => Promise<void>): Promise<void> {
+    const fd = this.nextFd++;
+    await this.client.open(fd, `/${lockFile}`, open.readWrite);
+    try {
+      await this.client.flock(fd, "write", owner);
+      await use();
+      await this.client.flock(fd, "unlock", owner);
+    } finally {
+      await this.client.close(fd);
+    }
   }
 
   async act(action: Action | SyncAction): Promise<Result> {

@@ -84,9 +84,21 @@ async function live(world: World): Promise<void> {
     problems.push(`not over after ${String(quietMillis)} ms: ${describeUnfinished(world, workload)}`);
     return;
   }
-  for (const client of world.clients) workload.lookAtAll(client);
-  if (!(await events.runUntil(isQuiet, quietMillis))) {
-    problems.push(`at the end: ${describeUnfinished(world, workload)}`);
+  problems.push(...workload.locks.problems());
+  world.onMounted = () => undefined;
+  for (let look = 0; look < 2; look++) {
+    for (const client of world.clients) workload.lookAtAll(client);
+    if (!(await events.runUntil(isQuiet, quietMillis))) {
+      problems.push(`at the end: ${describeUnfinished(world, workload)}`);
+      return;
+    }
+    if (look > 0 || random.below(2) === 0) return;
+    // All of that was synced: it is there again when the power is.
+    for (const host of world.hosts()) world.powerOff(host, { restartMillis: random.below(1_000) });
+    if (!(await events.runUntil(isQuiet, quietMillis))) {
+      problems.push(`after the power was lost: ${describeUnfinished(world, workload)}`);
+      return;
+    }
   }
 }
 

@@ -1,9 +1,14 @@
 /** Processes on the clients: each does one random thing after the other, and what it did and saw is recorded. */
+import { errnoOf } from "../../src/base/errno.ts";
 import { seededRandom, type Random } from "../../src/base/random.ts";
 import { Choosing, type Kind } from "../histories/choosing.ts";
 import type { Action, Result } from "../histories/history.ts";
 import { directories, registers } from "../histories/shared-folder.ts";
 import { Acting, type SyncAction } from "./acting.ts";
+import { PathClient } from "../vfs/path-client.ts";
+import { LockWitness } from "./locks.ts";
+import { OwnFolder } from "./own-folder.ts";
+import type { Life } from "./record.ts";
 import type { MountedClient, World } from "./world.ts";
 
 export interface WorkloadOptions {
@@ -25,6 +30,8 @@ export class Workload {
   readonly #random: Random;
   readonly #options: WorkloadOptions;
   readonly #doing: Doing[] = [];
+  readonly #own: { readonly folder: OwnFolder; readonly life: Life }[] = [];
+  readonly locks = new LockWitness();
   #processes = 0;
 
   constructor(world: World, options: WorkloadOptions) {
@@ -38,6 +45,7 @@ export class Workload {
     for (let i = 0; i < this.#options.processesPerClient; i++) {
       this.#start(client, (process, doing) => this.#work(client, process, doing));
     }
+    this.#start(client, (process, doing) => this.#workAlone(client, process, doing));
   }
 
   /** What has been begun on clients that are alive, and has not ended. */
@@ -64,6 +72,11 @@ export class Workload {
         for (const name of result.names) await act({ type: "lookup", directory, name });
       }
       await acting.closeAll();
+      for (const { folder, life } of this.#own) {
+        doing.what = `checking ${folder.base}`;
+        const problem = await folder.check(acting.client, life.losses.length > 0);
+        if (problem !== undefined) this.#world.problems.push(`${client.life.name} at the end: ${problem}`);
+      }
     });
   }
 
@@ -93,6 +106,7 @@ export class Workload {
     const kinds: readonly Kind[] = ["register", "log", "names"];
     for (let i = 0; i < this.#options.operations; i++) {
       await new Promise<void>((resolve) => void clock.after(random.below(this.#options.pauseMillis), resolve));
+      if (random.below(25) === 0) await this.#lock(client, acting, { process, doing, random });
       const action = this.#next(random, () =>
         choosing.next(kinds[random.below(kinds.length)] ?? "names", this.#world.events.now / 5_000),
       );
@@ -101,6 +115,49 @@ export class Workload {
     }
     doing.what = "closing";
     if (!(await acting.closeAll())) client.life.losses.push(this.#world.events.steps);
+  }
+
+  /** Until the client loses something: what must be from then on is only seen at the end. */
+  async #workAlone(client: MountedClient, process: number, doing: Doing): Promise<void> {
+    const { events, problems } = this.#world;
+    const { clock } = client.machine;
+    const { life } = client;
+    const random = seededRandom(this.#random.below(2 ** 32));
+    const own = new OwnFolder(`/own-${String(process)}`, random);
+    this.#own.push({ folder: own, life });
+    const paths = new PathClient(client.operations, random);
+    for (let i = 0; i < this.#options.operations; i++) {
+      await new Promise<void>((resolve) => void clock.after(random.below(this.#options.pauseMillis), resolve));
+      const { what, expected, run } = own.next();
+      doing.what = `${own.base}: ${what}`;
+      const wanted = expected();
+      const got = await run(paths).catch((error: unknown) => errnoOf(error));
+      events.note(`${life.name}.${String(process)} ${doing.what}`);
+      if (life.losses.length > 0) return;
+      if (JSON.stringify(got) === JSON.stringify(wanted)) continue;
+      if (got === "EIO") life.losses.push(events.steps);
+      else problems.push(`${doing.what}: ${short(got)} instead of ${short(wanted)}`);
+      return;
+    }
+  }
+
+  async #lock(
+    client: MountedClient,
+    acting: Acting,
+    { process, doing, random }: { process: number; doing: Doing; random: Random },
+  ): Promise<void> {
+    const { events } = this.#world;
+    doing.what = "lock";
+    const use = async (): Promise<void> => {
+      const released = this.locks.taken(client.life, process, events.steps);
+      await new Promise<void>((resolve) => void client.machine.clock.after(random.below(300), resolve));
+      released(events.steps);
+    };
+    await acting.underLock(BigInt(process) + 1_000n, use).catch((error: unknown) => {
+      // The lock went with the session.
+      client.life.losses.push(events.steps);
+      events.note(`${client.life.name}.${String(process)} lock: ${errnoOf(error)}`);
+    });
   }
 
   #next(random: Random, choose: () => Action): Action | SyncAction {
@@ -128,4 +185,9 @@ export class Workload {
     events.note(`${client.life.name}.${String(process)} ${doing.what}: ${JSON.stringify(result)}`);
     return result;
   }
+}
+
+function short(value: unknown): string {
+  const text = JSON.stringify(value) ?? "nothing";
+  return text.length > 300 ? `${text.slice(0, 300)}... (${String(text.length)})` : text;
 }

@@ -86,6 +86,13 @@ export class PathClient {
     await this.operations.syncfs(from(), rootIno);
   }
 
+  /** flock(2) of the whole file, for an owner that is one open file's. */
+  async flock(fd: number, type: "write" | "unlock", owner: bigint): Promise<void> {
+    const { ino, handle } = this.file(fd);
+    const lock = { kind: "flock", type, start: 0n, end: 2n ** 63n - 1n, owner, pid: 1 } as const;
+    await this.operations.setlk(from(), ino, handle, lock, type !== "unlock");
+  }
+
   async fstat(fd: number): Promise<Attributes> {
     const { ino, handle } = this.file(fd);
     return (await this.operations.getattr(from(), ino, handle)).attributes;
