@@ -137,6 +137,8 @@ function loseSession(core: Core): void {
   for (const inode of core.inodes.all()) {
     inode.lockOwners = undefined;
     inode.orphan = false;
+    // Perhaps nobody heard of its removal: the server says so from now on.
+    inode.removed = false;
   }
   core.background.run("forget after a lost session", forgetEverything(core));
 }

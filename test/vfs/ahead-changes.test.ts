@@ -212,6 +212,21 @@ test("after the log is lost, nothing that ran ahead is believed, and what is ask
   t.deepEqual(mount.server.takeMethods().slice(0, 1), ["lookup"]);
 });
 
+test("a file whose removal ran ahead and is lost is there again, and can be opened", async (t) => {
+  const mount = await aheadMount();
+  const { operations, work, log, vfs } = mount;
+  const ino = await file(mount, "file");
+  await log.flush();
+  t.is(await way(mount, (o) => o.unlink(from(), work, name("file"))), "ahead: unlink");
+  log.entries.length = log.executed;
+  log.isOpen = false;
+  vfs.events.ahead.onLost(new Error("the session is over"));
+  await turns();
+  const { attributes } = await lookup(operations, "file", work);
+  t.deepEqual([attributes.ino, attributes.nlink], [ino, 1]);
+  await t.notThrowsAsync(async () => operations.open(from(), ino, 0, false));
+});
+
 test("what is learned from the server's answer are sizes, not what has changed since", async (t) => {
   const mount = await aheadMount();
   const { operations, work, vfs } = mount;
