@@ -5,6 +5,9 @@
  */
 import { crc32 } from "node:zlib";
 
+const realImmediate = setImmediate;
+const immediateMillis = 0.001;
+
 export interface Scheduled {
   cancel(): void;
 }
@@ -67,15 +70,22 @@ export class Events {
     return true;
   }
 
-  async pass(millis: number): Promise<void> {
-    await this.runUntil(() => false, millis);
+  /** "The next turn of the event loop" is an event, too, until the returned function is called. */
+  takeImmediates(): () => void {
+    globalThis.setImmediate = ((run: (...args: unknown[]) => void, ...args: unknown[]) =>
+      this.schedule(immediateMillis, () => {
+        run(...args);
+      })) as unknown as typeof setImmediate;
+    return () => {
+      globalThis.setImmediate = realImmediate;
+    };
   }
 }
 
 /** All promise reactions that are ready have run. */
 function turn(): Promise<void> {
   return new Promise((resolve) => {
-    setImmediate(resolve);
+    realImmediate(resolve);
   });
 }
 

@@ -31,7 +31,7 @@ export class Faults {
     const world = this.#world;
     const host = this.#any(world.hosts());
     const server = this.#any(["names", ...world.hosts("storage-node")]);
-    switch (this.#random.below(12)) {
+    switch (this.#random.below(14)) {
       case 0:
       case 1:
         world.kill(host, this.#pause());
@@ -66,6 +66,14 @@ export class Faults {
         world.network.breakOneSide(host);
         break;
       case 11:
+        world.fillDisk(server, this.#random.below(30_000));
+        break;
+      case 12: {
+        const node = this.#any(world.hosts("storage-node"));
+        world.loseIndex(node, this.#pause());
+        break;
+      }
+      case 13:
         if (this.#random.below(2) === 0) world.failSync(server);
         else world.slowDisk(server, 1 + this.#random.below(100));
         break;

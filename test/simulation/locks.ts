@@ -32,7 +32,9 @@ export class LockWitness {
     for (const [i, holding] of sure.entries()) {
       const next = sure[i + 1];
       if (next !== undefined && next.from < holding.to) {
-        problems.push(`${nameOf(holding)} and ${nameOf(next)} had the lock at the same time (step ${String(next.from)})`);
+        problems.push(
+          `${nameOf(holding)} and ${nameOf(next)} had the lock at the same time (step ${String(next.from)})`,
+        );
       }
     }
     return problems;

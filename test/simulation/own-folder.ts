@@ -3,7 +3,7 @@ import { isDirectory, isSymlink } from "../../src/base/attributes.ts";
 import { errnoOf } from "../../src/base/errno.ts";
 import type { Random } from "../../src/base/random.ts";
 import { open, type PathClient } from "../vfs/path-client.ts";
-import { OwnModel, type ModelFile, type Seen, type SeenNode } from "./own-model.ts";
+import { OwnModel, type ModelFile, type SeenNode } from "./own-model.ts";
 
 interface Step {
   readonly what: string;
@@ -61,7 +61,11 @@ export class OwnFolder {
       case 11:
         return this.#list(this.#any(this.#paths("folder")) ?? "");
       case 12:
-        return this.#held === undefined ? this.#hold(file ?? "") : this.#random.below(3) === 0 ? this.#drop() : this.#readHeld();
+        return this.#held === undefined
+          ? this.#hold(file ?? "")
+          : this.#random.below(3) === 0
+            ? this.#drop()
+            : this.#readHeld();
       case 13:
         return this.#fsync(file ?? "");
       case 14:
@@ -79,7 +83,7 @@ export class OwnFolder {
     await this.#look(client, "", seen).catch((error: unknown) => {
       if (errnoOf(error) !== "ENOENT" || seen.size > 0) throw error;
     });
-    const problem = this.model.problem(seen as Seen, mayHaveLost);
+    const problem = this.model.problem(seen, mayHaveLost);
     return problem === undefined ? undefined : `${this.base}: ${problem}`;
   }
 
@@ -115,9 +119,13 @@ export class OwnFolder {
   }
 
   #mkdir(path: string): Step {
-    return this.#changing(`mkdir ${path}`, (client) => client.mkdir(this.base + path, 0o755), () => {
-      this.model.nodes.set(path, { kind: "folder" });
-    });
+    return this.#changing(
+      `mkdir ${path}`,
+      (client) => client.mkdir(this.base + path, 0o755),
+      () => {
+        this.model.nodes.set(path, { kind: "folder" });
+      },
+    );
   }
 
   #create(path: string): Step {
@@ -136,19 +144,27 @@ export class OwnFolder {
   #rmdir(path: string): Step {
     const isFull = [...this.model.nodes.keys()].some((other) => other.startsWith(`${path}/`));
     const isThere = this.model.nodes.has(path);
-    return this.#changing(`rmdir ${path}`, (client) => client.rmdir(this.base + path), () => {
-      if (!isThere) return "ENOENT";
-      if (isFull) return "ENOTEMPTY";
-      this.model.nodes.delete(path);
-      return undefined;
-    });
+    return this.#changing(
+      `rmdir ${path}`,
+      (client) => client.rmdir(this.base + path),
+      () => {
+        if (!isThere) return "ENOENT";
+        if (isFull) return "ENOTEMPTY";
+        this.model.nodes.delete(path);
+        return undefined;
+      },
+    );
   }
 
   #unlink(path: string): Step {
-    return this.#changing(`unlink ${path}`, (client) => client.unlink(this.base + path), () => {
-      if (!this.model.nodes.delete(path)) return "ENOENT";
-      return undefined;
-    });
+    return this.#changing(
+      `unlink ${path}`,
+      (client) => client.unlink(this.base + path),
+      () => {
+        if (!this.model.nodes.delete(path)) return "ENOENT";
+        return undefined;
+      },
+    );
   }
 
   /** A file, or the folder that it is in. */
@@ -156,7 +172,8 @@ export class OwnFolder {
     if (target === undefined) return this.#list("");
     const folder = file.slice(0, file.lastIndexOf("/"));
     const isFree = !this.model.nodes.has(target);
-    const from = isFree && folder !== "" && this.#random.below(2) === 0 && !target.startsWith(`${folder}/`) ? folder : file;
+    const from =
+      isFree && folder !== "" && this.#random.below(2) === 0 && !target.startsWith(`${folder}/`) ? folder : file;
     return this.#changing(
       `rename ${from} ${target}`,
       (client) => client.rename(this.base + from, this.base + target),
@@ -176,28 +193,40 @@ export class OwnFolder {
 
   #link(file: string, path: string): Step {
     const node = this.model.nodes.get(file);
-    return this.#changing(`link ${file} ${path}`, (client) => client.link(this.base + file, this.base + path), () => {
-      if (node === undefined) return "ENOENT";
-      this.model.nodes.set(path, node);
-      return undefined;
-    });
+    return this.#changing(
+      `link ${file} ${path}`,
+      (client) => client.link(this.base + file, this.base + path),
+      () => {
+        if (node === undefined) return "ENOENT";
+        this.model.nodes.set(path, node);
+        return undefined;
+      },
+    );
   }
 
   #symlink(path: string): Step {
     const target = `to-${String(this.#fill++)}`;
-    return this.#changing(`symlink ${path}`, (client) => client.symlink(this.base + path, target), () => {
-      this.model.nodes.set(path, { kind: "symlink", target });
-    });
+    return this.#changing(
+      `symlink ${path}`,
+      (client) => client.symlink(this.base + path, target),
+      () => {
+        this.model.nodes.set(path, { kind: "symlink", target });
+      },
+    );
   }
 
   #truncate(path: string): Step {
     const file = this.#file(path);
     const size = this.#random.below(2) === 0 ? 0 : this.#random.below(100_000);
-    return this.#changing(`truncate ${path} ${String(size)}`, (client) => client.truncate(this.base + path, size), () => {
-      const content = Buffer.alloc(size);
-      file.versions.at(-1)?.copy(content);
-      file.versions.push(content);
-    });
+    return this.#changing(
+      `truncate ${path} ${String(size)}`,
+      (client) => client.truncate(this.base + path, size),
+      () => {
+        const content = Buffer.alloc(size);
+        file.versions.at(-1)?.copy(content);
+        file.versions.push(content);
+      },
+    );
   }
 
   #write(path: string): Step {
@@ -256,7 +285,11 @@ export class OwnFolder {
 
   #hold(path: string): Step {
     this.#held = this.#file(path);
-    return { what: `hold ${path}`, run: (client) => client.open(heldFd, this.base + path, 0), expected: () => undefined };
+    return {
+      what: `hold ${path}`,
+      run: (client) => client.open(heldFd, this.base + path, 0),
+      expected: () => undefined,
+    };
   }
 
   #readHeld(): Step {

@@ -85,7 +85,8 @@ function differenceOf(nodes: ReadonlyMap<string, Node>, seen: Seen, fits: Fits):
     const found = seen.get(path);
     if (found === undefined) return `${path} is missing`;
     if (found.kind !== node.kind) return `${path} is a ${found.kind}`;
-    if (node.kind === "symlink" && found.kind === "symlink" && found.target !== node.target) return `${path} points elsewhere`;
+    if (node.kind === "symlink" && found.kind === "symlink" && found.target !== node.target)
+      return `${path} points elsewhere`;
     if (node.kind !== "file" || found.kind !== "file") continue;
     if (found.ino !== (inos.get(node.file) ?? found.ino)) return `${path} is another file than its other name`;
     inos.set(node.file, found.ino);
@@ -115,7 +116,7 @@ function isMixture(file: ModelFile, content: Buffer): boolean {
 /** The stretches of equal bytes. */
 function describe(content: Buffer): string {
   const runs: string[] = [];
-  for (let at = 0; at < content.length && runs.length < 12; ) {
+  for (let at = 0; at < content.length && runs.length < 12;) {
     let end = at;
     while (end < content.length && content[end] === content[at]) end++;
     runs.push(`${String(end - at)}x${String(content[at])}`);

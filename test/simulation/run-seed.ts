@@ -5,6 +5,7 @@
 import { checkHistory } from "../histories/check-history.ts";
 import { prepare } from "./acting.ts";
 import { Faults } from "./faults.ts";
+import { fsck } from "./operator.ts";
 import { Workload } from "./workload.ts";
 import { World, type MountedClient } from "./world.ts";
 
@@ -28,12 +29,17 @@ export async function runSeed(seed: number, onNote?: (line: string) => void): Pr
   const world = new World({ seed, ...shapeOf(seed), onNote });
   const problems = world.problems;
   const stray = (error: unknown): void => {
-    problems.push(`a rejection that nobody handled: ${String((error as Error).stack)}`);
+    problems.push(`an error that nobody handled: ${String((error as Error).stack)}`);
   };
   process.on("unhandledRejection", stray);
+  const giveImmediatesBack = world.events.takeImmediates();
   try {
     await live(world);
+    if (problems.length === 0) await checkStore(world);
+  } catch (error) {
+    stray(error);
   } finally {
+    giveImmediatesBack();
     process.off("unhandledRejection", stray);
   }
   if (problems.length === 0) {
@@ -66,18 +72,18 @@ async function live(world: World): Promise<void> {
     problems.push("the first files could not be made");
     return;
   }
-  const workload = new Workload(world, {
-    processesPerClient: 1 + random.below(3),
-    operations: 10 + random.below(40),
-    pauseMillis: [5, 50, 500, 2_000][random.below(4)] ?? 5,
-  });
+  const operations = 15 + random.below(40);
+  const pauseMillis = [5, 50, 500, 2_000][random.below(4)] ?? 5;
+  const workload = new Workload(world, { processesPerClient: 1 + random.below(3), operations, pauseMillis });
   world.onMounted = (client) => {
     workload.begin(client);
   };
   for (const client of world.clients) workload.begin(client);
   const faults = new Faults(world);
-  faults.begin(random.below(7), [500, 5_000, 20_000][random.below(3)] ?? 500);
-  await events.runUntil(() => workload.unfinished.length === 0, 20_000 + random.below(60_000));
+  const spanMillis = 200 + (operations * pauseMillis) / 2;
+  const count = random.below(9);
+  faults.begin(count, (2 * spanMillis) / (count + 1));
+  await events.runUntil(() => workload.unfinished.length === 0, 20_000 + 2 * spanMillis);
   faults.end();
   const isQuiet = (): boolean => areAllUp() && workload.unfinished.length === 0;
   if (!(await events.runUntil(isQuiet, quietMillis))) {
@@ -100,6 +106,23 @@ async function live(world: World): Promise<void> {
       return;
     }
   }
+}
+
+/** Once everything is at rest: names, links, extents and blocks agree, and every copy is there. */
+async function checkStore(world: World): Promise<void> {
+  const state = { isOver: false };
+  void fsck(world).then(
+    (found) => {
+      state.isOver = true;
+      for (const one of found.filter(({ state: kind }) => kind === "error"))
+        world.problems.push(`fsck: ${JSON.stringify(one)}`);
+    },
+    (error: unknown) => {
+      state.isOver = true;
+      world.problems.push(`fsck: ${String((error as Error).stack)}`);
+    },
+  );
+  if (!(await world.events.runUntil(() => state.isOver, quietMillis))) world.problems.push("fsck does not end");
 }
 
 function describeUnfinished(world: World, workload: Workload): string {

@@ -20,6 +20,9 @@ const MiB = 1024 * 1024;
 const journalFileBytes = 64 * 1024;
 const snapshotJournalBytes = 256 * 1024;
 const overlayBytesMax = 1 * MiB;
+export const diskBytes = 256 * MiB;
+/** Of the name server's disk: below it nothing grows. */
+export const reserveBytes = 4 * MiB;
 
 export const nameServerAddress: Address = { host: "names", port: 7400 };
 const storagePort = 7500;
@@ -73,7 +76,7 @@ export async function startNameServer({
   store.failed.catch(onFailed);
   const server = createNameServer({
     ...{ store, clock, random, log },
-    options: { replicas, version: "simulation", reserveBytes: 0 },
+    options: { replicas, version: "simulation", reserveBytes },
     space: () => disk.space(),
   });
   await server.start();
@@ -107,5 +110,7 @@ export async function startStorageNode({ machine, network, host, onFailed }: Pla
 }
 
 export function newHost(name: string, random: Machine["random"]): Host {
-  return { name, disk: new FaultyDisk(random), index: memoryBackend(), slowness: { millis: 0.3 } };
+  const disk = new FaultyDisk(random);
+  disk.capacity = diskBytes;
+  return { name, disk, index: memoryBackend(), slowness: { millis: 0.3 } };
 }

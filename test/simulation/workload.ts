@@ -135,7 +135,7 @@ export class Workload {
       events.note(`${life.name}.${String(process)} ${doing.what}`);
       if (life.losses.length > 0) return;
       if (JSON.stringify(got) === JSON.stringify(wanted)) continue;
-      if (got === "EIO") life.losses.push(events.steps);
+      if (got === "EIO" || got === "ENOSPC") life.losses.push(events.steps);
       else problems.push(`${doing.what}: ${short(got)} instead of ${short(wanted)}`);
       return;
     }
@@ -188,6 +188,6 @@ export class Workload {
 }
 
 function short(value: unknown): string {
-  const text = JSON.stringify(value) ?? "nothing";
+  const text = value === undefined ? "nothing" : JSON.stringify(value);
   return text.length > 300 ? `${text.slice(0, 300)}... (${String(text.length)})` : text;
 }

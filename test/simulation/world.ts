@@ -11,6 +11,8 @@ import { mount } from "./mount.ts";
 import { Network } from "./network.ts";
 import { Recording, type Life } from "./record.ts";
 import {
+  diskBytes,
+  reserveBytes,
   newHost,
   startNameServer,
   startStorageNode,
@@ -156,6 +158,26 @@ export class World {
     this.#place(host).host.disk.fail("sync", "EIO");
   }
 
+  /** There is no more room on this host's disk for so long. */
+  fillDisk(host: string, millis: number): void {
+    const { host: full, kind } = this.#place(host);
+    this.events.note(`${host}'s disk is full`);
+    // The name server's reserve is less than half used up by what goes on all the same.
+    const roomBytes = kind === "name-server" ? reserveBytes / 2 : 10_000;
+    full.disk.capacity = full.disk.usedBytes + roomBytes;
+    this.events.schedule(millis, () => {
+      this.events.note(`${host}'s disk has room again`);
+      full.disk.capacity = diskBytes;
+    });
+  }
+
+  /** The storage node is killed, and its index is gone. */
+  loseIndex(host: string, pause: Pause): void {
+    this.events.note(`${host}'s index is lost`);
+    this.kill(host, pause);
+    void this.#place(host).host.index.discard();
+  }
+
   slowDisk(host: string, millis: number): void {
     this.#place(host).host.slowness.millis = millis;
   }
@@ -164,7 +186,10 @@ export class World {
   heal(): void {
     this.events.note("everything is healed");
     this.network.heal();
-    for (const { host } of this.#places.values()) host.slowness.millis = 0.3;
+    for (const { host } of this.#places.values()) {
+      host.slowness.millis = 0.3;
+      host.disk.capacity = diskBytes;
+    }
   }
 
   #seeded(): Random {
