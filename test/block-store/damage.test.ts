@@ -207,3 +207,16 @@ test("others fill the disk: growing stops at the reserve, and removal and compac
   for (let number = 0; number < 30; number += 3) t.true(await holds(store, number, MiB / 2));
   await store.close();
 });
+
+test("a flipped bit in a segment's file header costs nothing, also when the index is lost with it", async (t) => {
+  for (const at of [0, 4, 9, 17, 24, 61]) {
+    const { disk, backend, store } = await filled(t);
+    await store.close();
+    disk.flip(first, at);
+    for (const index of [backend, memoryBackend()]) {
+      const again = await openStore(disk, { backend: index });
+      for (let number = 0; number < 10; number++) t.true(await holds(again, number, length));
+      await again.close();
+    }
+  }
+});
