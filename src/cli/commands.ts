@@ -4,6 +4,7 @@ import { limits } from "../base/limits.ts";
 import { addDump, addFsck } from "./fsck-command.ts";
 import { addScrub } from "./scrub-command.ts";
 import { parseMountOptions, type MountOptions } from "./mount-options.ts";
+import { addNode } from "./node-command.ts";
 import { programVersion } from "./program-info.ts";
 import { addReplicas } from "./replicas-command.ts";
 import { parseAddress, parseAddresses, parseBytes, parseCount, parseHostLabel, parseSeconds } from "./usage.ts";
@@ -185,6 +186,7 @@ export function buildProgram(): Program {
   addReplicas(program, secretFile);
 
   addDump(program, secretFile());
+  addNode(program, secretFile, defaultNameServer);
 
   const cluster = program.command("cluster").description("A whole cluster on this machine, as `make up` starts it.");
   cluster

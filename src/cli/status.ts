@@ -44,18 +44,7 @@ export function formatStatus(status: StatusReply): string {
       (status.reclaim.queuedBlocks > 0 ? `; ${String(status.reclaim.queuedBlocks)} blocks to delete` : "") +
       (status.conversions.queued > 0 ? `; copies of ${String(status.conversions.queued)} files to change` : ""),
     "",
-    ...table(
-      ["NODE", "ADDRESS", "STATE", "GROUPS", "USED", "FREE", "BLOCKS"],
-      status.nodes.map((node) => [
-        node.id,
-        node.address,
-        nodeState(node),
-        String(node.groups),
-        formatBytes(node.usedBytes),
-        formatBytes(node.freeBytes),
-        String(node.blocks),
-      ]),
-    ),
+    ...nodeTable(status.nodes),
     "",
     ...scrubTable(status.nodes, systemClock),
     "",
@@ -70,6 +59,25 @@ export function formatStatus(status: StatusReply): string {
     ...status.warnings.map((warning) => colors.yellow(`! ${warning}`)),
   ];
   return lines.join("\n") + "\n";
+}
+
+export function formatNodes(nodes: StatusReply["nodes"]): string {
+  return nodeTable(nodes).join("\n") + "\n";
+}
+
+function nodeTable(nodes: StatusReply["nodes"]): string[] {
+  return table(
+    ["NODE", "ADDRESS", "STATE", "GROUPS", "USED", "FREE", "BLOCKS"],
+    nodes.map((node) => [
+      node.id,
+      node.address,
+      nodeState(node),
+      String(node.groups),
+      formatBytes(node.usedBytes),
+      formatBytes(node.freeBytes),
+      String(node.blocks),
+    ]),
+  );
 }
 
 function nodeState({ state, silentMillis }: StatusReply["nodes"][number]): string {

@@ -31,6 +31,7 @@ import { contextMaker } from "./operation-context.ts";
 import { createOrphanQuestions } from "./orphan-questions.ts";
 import { placeableNodes } from "./placement.ts";
 import { createReclaim } from "./reclaim.ts";
+import { createNodeHandlers } from "./repair/node-handlers.ts";
 import { createOrders } from "./repair/orders.ts";
 import { createRepair } from "./repair/repair.ts";
 import { counted } from "./repair/traffic.ts";
@@ -198,7 +199,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
   });
   const answering = createHandlers({
     ...{ store, log, sessions, execution, replies, orphans, leases, makeContext },
-    service: { ...service, ...fsck.handlers, ...dump.handlers },
+    service: { ...service, ...fsck.handlers, ...dump.handlers, ...createNodeHandlers({ nodes, maps }) },
     ...{ capacity, allocator, logs, maps, nodes, replicas },
     locks: createLockHandlers({ sessions, locks }),
     scrub: createScrubHandlers(damage),

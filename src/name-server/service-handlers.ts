@@ -21,6 +21,7 @@ import type { Nodes } from "./nodes.ts";
 import type { OrphanQuestions } from "./orphan-questions.ts";
 import { placeableNodes } from "./placement.ts";
 import type { Reclaim } from "./reclaim.ts";
+import type { NodeHandlers } from "./repair/node-handlers.ts";
 import type { Replies } from "./replies.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Damage } from "./scrub/damage.ts";
@@ -43,7 +44,7 @@ export function createServiceHandlers(parts: {
   reclaim: Reclaim;
   damage: Damage;
   status: () => StatusReply;
-}): Omit<ServiceHandlers, keyof (FsckHandlers & DumpHandlers)> {
+}): Omit<ServiceHandlers, keyof (FsckHandlers & DumpHandlers & NodeHandlers)> {
   const { store, clock, log, execution, sessions, leases, orphans, replies, nodes, maps, allocation, capacity } = parts;
 
   /** The answer to an opening; once it is on its way the client may be called. */

@@ -136,8 +136,16 @@ function nodeWarnings(nodes: Nodes, maps: ClusterMaps, repair: Repair): string[]
     found.push(`${String(silent.length)} of ${String(expected)} storage nodes are silent: repair waits for ${whom}`);
   }
   for (const node of nodes.all()) {
-    if (node.state === "up" || node.record.state === "removed") continue;
+    if (node.record.state === "removed") continue;
     const groups = maps.groups.filter((group) => group.nodes.includes(node.id)).length;
+    if (node.record.state === "draining") {
+      found.push(
+        groups > 0
+          ? `storage node ${name(node)} is being drained: ${String(groups)} groups to go`
+          : `storage node ${name(node)} is drained: dfs node remove ${node.id}`,
+      );
+    }
+    if (node.state === "up") continue;
     if (!node.record.out) found.push(`storage node ${name(node)} is down`);
     else if (groups > 0)
       found.push(`storage node ${name(node)} is out, and ${String(groups)} groups find no other member for its place`);

@@ -10,6 +10,7 @@ import { checkMethods } from "./check-methods.ts";
 import { contentMethods } from "./content-methods.ts";
 import { heldLease, leaseGrant, leaseLevel, leaseNews } from "./leases.ts";
 import { nothing, table } from "./method-table.ts";
+import { nodeMethods } from "./node-methods.ts";
 import { leased, namespaceMethods } from "./namespace-methods.ts";
 import { replicaMethods } from "./replica-methods.ts";
 import { scrubReport, scrubServerMethods } from "./scrub-methods.ts";
@@ -127,6 +128,7 @@ const schemas = {
   ...checkMethods,
   ...scrubServerMethods,
 
+  ...nodeMethods,
   /** For operators: see StatusReply. */
   status: { request: nothing, reply: z.object({ status: z.unknown() }) },
 } as const;
