@@ -16,7 +16,7 @@ import { isSame } from "./reader.ts";
 import { fileHeaderBytes, headBytes, recordBytes, recordBytesMax, type Location } from "./record.ts";
 import { scanSegment } from "./scan.ts";
 import { cutShort, type SegmentFiles } from "./segment-files.ts";
-import { deadBytes, isMostlyDead, isReclaimable } from "./space.ts";
+import { deadBytes, isMostlyDead, isReclaimable, isWorthSealing } from "./space.ts";
 import type { NodeIdentity } from "./identity.ts";
 
 export interface Copy {
@@ -101,7 +101,7 @@ export class Compactor {
     let best: SegmentRow | undefined;
     for (const row of this.#options.index.segments.values()) {
       if (this.#leftAlone.has(row.segment) || !(isUrgent ? isReclaimable(row) : isMostlyDead(row))) continue;
-      if (row.segment === this.#options.activeSegment() && !isUrgent) continue;
+      if (row.segment === this.#options.activeSegment() && !isUrgent && !isWorthSealing(row)) continue;
       if (best === undefined || deadBytes(row) / row.endBytes > deadBytes(best) / best.endBytes) best = row;
     }
     return best;

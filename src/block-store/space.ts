@@ -32,6 +32,13 @@ export function isMostlyDead(row: SegmentRow): boolean {
   return row.liveBlocks === 0 || deadBytes(row) > row.endBytes / 2;
 }
 
+/** The same of the segment that grows, which ends there: a small store would else keep what is dead for ever. */
+export function isWorthSealing(row: SegmentRow): boolean {
+  return isMostlyDead(row) && deadBytes(row) >= sealedDeadBytesMin;
+}
+
+const sealedDeadBytesMin = 4 * 1024 * 1024;
+
 /** Worth it when space is short. */
 export function isReclaimable(row: SegmentRow): boolean {
   return row.liveBlocks === 0 ? row.endBytes > pageBytes : deadBytes(row) >= row.endBytes / 8;

@@ -41,6 +41,7 @@ import { createDamage } from "./scrub/damage.ts";
 import { createScrubHandlers } from "./scrub/handlers.ts";
 import { createServiceHandlers } from "./service-handlers.ts";
 import { silentAfterFailure } from "./silence.ts";
+import { createRefusedNodes } from "./refused-nodes.ts";
 import { HalfDeadBlocks } from "./rewrite/half-dead.ts";
 import { createRewriting } from "./rewrite/rewriting.ts";
 import { rewriteOwner } from "./rewrite/swap.ts";
@@ -113,6 +114,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
   const allocator = new Allocator(store);
   const halfDead = new HalfDeadBlocks({ now: () => clock.monotonicMillis(), delayMillis: limits.halfDeadMillis });
   const makeContext = contextMaker({ store, clock, allocator, sessions, capacity, halfDead });
+  const refused = createRefusedNodes(() => listening.now());
   const logs = createAheadLogs(store);
   const reclaim = createReclaim({
     ...{ store, execution, clock, log, nodes, maps },
@@ -174,28 +176,15 @@ export function createNameServer({ store, clock, random, log, options, space }: 
   });
   const status = (): ReturnType<NameServer["status"]> =>
     describeStatus({
-      ...{
-        store,
-        sessions,
-        leases,
-        nodes,
-        maps,
-        allocation,
-        capacity,
-        reclaim,
-        repair,
-        rewriting,
-        conversions,
-        listening,
-        replicas,
-      },
+      ...{ store, sessions, leases, nodes, maps, allocation, capacity, reclaim, repair, rewriting, refused },
+      ...{ conversions, listening, replicas },
       cluster: knownCluster(),
       version: options.version,
       uptimeMillis: clock.monotonicMillis() - startedAt,
     });
   const service = createServiceHandlers({
     ...{ store, clock, log, execution, sessions, leases, orphans, replies, nodes, maps, allocation, capacity },
-    ...{ reclaim, damage, status, cluster: knownCluster },
+    ...{ reclaim, damage, refused, status, cluster: knownCluster },
   });
   const answering = createHandlers({
     ...{ store, log, sessions, execution, replies, orphans, leases, makeContext },

@@ -22,6 +22,7 @@ import type { OrphanQuestions } from "./orphan-questions.ts";
 import { placeableNodes } from "./placement.ts";
 import type { Reclaim } from "./reclaim.ts";
 import type { NodeHandlers } from "./repair/node-handlers.ts";
+import type { RefusedNodes } from "./refused-nodes.ts";
 import type { Replies } from "./replies.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Damage } from "./scrub/damage.ts";
@@ -43,6 +44,7 @@ export function createServiceHandlers(parts: {
   capacity: Capacity;
   reclaim: Reclaim;
   damage: Damage;
+  refused: RefusedNodes;
   status: () => StatusReply;
 }): Omit<ServiceHandlers, keyof (FsckHandlers & DumpHandlers & NodeHandlers)> {
   const { store, clock, log, execution, sessions, leases, orphans, replies, nodes, maps, allocation, capacity } = parts;
@@ -143,7 +145,12 @@ export function createServiceHandlers(parts: {
 
     async registerNode(request, context) {
       requireRole(context, "storage-node");
-      await nodes.register(context.peer, request);
+      try {
+        await nodes.register(context.peer, request);
+      } catch (error) {
+        parts.refused.note(request.node, request.address, error);
+        throw error;
+      }
       return { cluster: parts.cluster(), epoch: store.epoch, heartbeatMillis: nodes.heartbeatMillis };
     },
 

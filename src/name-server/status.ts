@@ -10,6 +10,7 @@ import type { ListeningTime } from "./listening.ts";
 import { addressText, isGone, type Nodes, type StorageNode } from "./nodes.ts";
 import type { Conversions } from "./replicas/conversions.ts";
 import type { Reclaim } from "./reclaim.ts";
+import type { RefusedNodes } from "./refused-nodes.ts";
 import type { Rewriting } from "./rewrite/rewriting.ts";
 import { healthOf } from "./repair/members.ts";
 import type { Repair } from "./repair/repair.ts";
@@ -27,6 +28,7 @@ export function describeStatus(parts: {
   conversions: Conversions;
   rewriting: Rewriting;
   repair: Repair;
+  refused: RefusedNodes;
   listening: ListeningTime;
   cluster: string;
   version: string;
@@ -101,9 +103,10 @@ function warnings(parts: {
   capacity: Capacity;
   sessions: Sessions;
   repair: Repair;
+  refused: RefusedNodes;
 }): string[] {
   const { nodes, maps, allocation, capacity, sessions, repair } = parts;
-  const found: string[] = [];
+  const found: string[] = parts.refused.list();
   const problem = allocation.problem();
   if (problem !== undefined) found.push(problem);
   found.push(...nodeWarnings(nodes, maps, repair));

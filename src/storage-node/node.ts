@@ -14,6 +14,7 @@ import { BlockService } from "./block-service.ts";
 import { inTime } from "./in-time.ts";
 import { journalHandlers, type JournalKeeper } from "./journal-keeper.ts";
 import { Neighbours, type ChainMember, type NodePeer } from "./neighbours.ts";
+import { onlyWhenAccepted } from "./orders.ts";
 import { Registration, type NameServerPeer } from "./registration.ts";
 import type { Scrub } from "./scrub.ts";
 
@@ -88,6 +89,7 @@ export async function createStorageNode(options: StorageNodeOptions): Promise<St
     remoteTable: noMethods,
   });
 
+  const nameServerHandlers = onlyWhenAccepted(service.nameServerHandlers, (peer) => registration.accepted(peer));
   const connectNameServer = async (attempt: number, signal: AbortSignal): Promise<NameServerPeer> => {
     const addresses = nameServerAddresses(options);
     const address = addresses[attempt % addresses.length] as Address;
@@ -99,7 +101,7 @@ export async function createStorageNode(options: StorageNodeOptions): Promise<St
           address,
           hello,
           ownTable: ownMethods,
-          handlers: { ...service.nameServerHandlers, ...journal },
+          handlers: { ...nameServerHandlers, ...journal },
           remoteTable: nameServerMethods,
           signal: timely,
         }),

@@ -39,6 +39,7 @@ export class Registration {
   /** Resolves at the first registration. */
   readonly registered: Promise<void>;
   readonly #options: RegistrationOptions;
+  readonly #accepted = new WeakMap<object, Promise<void>>();
   readonly #stopping = new AbortController();
   readonly #running: Promise<void>;
   #resolveRegistered: () => void = () => undefined;
@@ -70,6 +71,15 @@ export class Registration {
     await this.#running;
   }
 
+  /**
+   * Settles with the registration over this connection: rejects when the name server is not this node's (another cluster,
+   * an older epoch), which then may order nothing.
+   */
+  accepted(peer: object): Promise<void> {
+    const known = this.#accepted.get(peer);
+    return known ?? Promise.reject(new FsError("EPERM", "this node is not registered with that name server"));
+  }
+
   /** Never rejects. */
   async #run(): Promise<void> {
     const { clock, log } = this.#options;
@@ -96,7 +106,11 @@ export class Registration {
     try {
       this.#peer = peer;
       this.#mustRun();
-      const { heartbeatMillis, epoch } = await this.#register(peer);
+      const registering = this.#register(peer);
+      const accepted = registering.then(() => undefined);
+      accepted.catch(() => undefined);
+      this.#accepted.set(peer, accepted);
+      const { heartbeatMillis, epoch } = await registering;
       this.#epoch = epoch;
       onRegistered();
       log.info({ node: identity.node, cluster: identity.cluster, epoch }, "registered with the name server");

@@ -190,3 +190,18 @@ test("a store never takes more than its capacity, whatever is copied and removed
   for (const number of alive) t.true(await holds(store, number, 300_000 + (number % 7) * 50_000));
   await store.close();
 });
+
+test("what is dead in the segment that grows is given back too, once it is most of it", async (t) => {
+  const store = await openStore(memoryDisk(), { capacityBytes: 1_024 * MiB, backend: memoryBackend() });
+  for (let number = 0; number < 8; number++) await put(store, number, 2 * MiB);
+  const before = store.space().usedBytes;
+  await store.remove([0, 1, 2].map((number) => id(number)));
+  t.is(store.space().usedBytes, before, "too little");
+  await store.remove([id(3), id(4)]);
+  for (let i = 0; i < 1_000 && store.space().usedBytes > before / 2; i++) await sleep(systemClock, 10);
+  t.true(store.space().usedBytes <= before / 2);
+  for (const number of [5, 6, 7]) t.true(await holds(store, number, 2 * MiB));
+  await put(store, 9, MiB);
+  t.true(await holds(store, 9, MiB));
+  await store.close();
+});
