@@ -100,7 +100,7 @@ export function createCleaning(parts: {
       }
       // What could not be moved, or only in part.
       for (const { block, record } of list)
-        if (wantedBlock(store, block) !== undefined) halfDead.note(block, record.owner, retryMillis);
+        if (wantedBlock(store, block) !== undefined) halfDead.putBack(block, record.owner, retryMillis);
     }
   }
 

@@ -11,6 +11,8 @@ export interface HalfDeadBlock {
   readonly owner: Ino | 0;
   /** Not looked at before: what dies quickly is dead before it is worth a look. */
   readonly dueAt: number;
+  /** Not even when space is short: it has just been tried in vain. */
+  readonly isRetry?: boolean;
 }
 
 export class HalfDeadBlocks {
@@ -30,20 +32,29 @@ export class HalfDeadBlocks {
   }
 
   note(block: BlockId, owner: Ino | 0, delayMillis = this.#delayMillis): void {
-    const name = blockName(block);
-    if (this.#blocks.has(name)) return;
-    if (this.#blocks.size >= limits.halfDeadBlocksMax) this.overflowed = true;
-    else this.#blocks.set(name, { block, owner, dueAt: this.#now() + delayMillis });
+    this.#add({ block, owner, dueAt: this.#now() + delayMillis });
   }
 
-  /** Takes up to `count` of those that are due (`early`: of all), longest noted first. */
+  /** It could not be rewritten: that is not tried again before, however urgent it is. */
+  putBack(block: BlockId, owner: Ino | 0, delayMillis: number): void {
+    this.#add({ block, owner, dueAt: this.#now() + delayMillis, isRetry: true });
+  }
+
+  #add(one: HalfDeadBlock): void {
+    const name = blockName(one.block);
+    if (this.#blocks.has(name)) return;
+    if (this.#blocks.size >= limits.halfDeadBlocksMax) this.overflowed = true;
+    else this.#blocks.set(name, one);
+  }
+
+  /** Takes up to `count` of those that are due (`early`: of all but retries), longest noted first. */
   take(count: number, early: boolean): HalfDeadBlock[] {
     const taken: HalfDeadBlock[] = [];
     const now = this.#now();
     let looked = 0;
     for (const [name, one] of this.#blocks) {
       if (taken.length >= count || looked++ > lookedMax) break;
-      if (!early && one.dueAt > now) continue;
+      if (one.dueAt > now && (!early || one.isRetry === true)) continue;
       this.#blocks.delete(name);
       taken.push(one);
     }
