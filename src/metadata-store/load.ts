@@ -1,13 +1,14 @@
 /**
  * A new store out of a dump. It has the dumped content under an epoch that is not lower than the dumped one, so that the
- * first start of a name server on it has a higher one.
+ * first start of a name server on it has a higher one. Sessions are left out: a client that went on after the dump was taken
+ * has numbers, leases and replies of which the dump does not know, and begins anew.
  */
 import type { Disk } from "../base/disk.ts";
 import { FsError } from "../base/errno.ts";
 import { DumpReader, type DumpHeader } from "./dump.ts";
 import { writeEpoch } from "./epoch-file.ts";
 import type { Store } from "./store.ts";
-import type { Change } from "./types.ts";
+import type { Change, Key } from "./types.ts";
 
 /** One batch: well below a journal record's bound, whatever the lines have. */
 const batchBytes = 512 * 1024;
@@ -38,7 +39,7 @@ export async function loadDump(
     };
     for await (const line of lines) {
       const change = reader.line(line);
-      if (change === undefined) continue;
+      if (change === undefined || isOfSession(change[0])) continue;
       batch.push(change);
       bytes += line.length;
       if (bytes >= batchBytes) await apply();
@@ -52,4 +53,9 @@ export async function loadDump(
   }
   await writeEpoch(disk, { epoch: Math.max(header.epoch, store.epoch), index });
   return header;
+}
+
+/** A session's record, its last replies, how far its ahead log is. What it left (ranges, orphans) is released at the first start. */
+function isOfSession(key: Key): boolean {
+  return key.startsWith("S") || key.startsWith("R");
 }

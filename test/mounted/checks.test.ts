@@ -73,13 +73,16 @@ test.serial(
   "a flipped byte in one copy is found by reading it, told with its path, and made good from the other",
   async (t) => {
     await cluster.sh(
-      '(yes "the marked line" || true) | head -c 1500000 > a/marked && sync -f . && sha256sum a/marked > marked-sum',
+      `local=$(mktemp) && seq -f 'the marked line %08.0f' 60000 > $local && dd if=$local of=a/marked bs=4M status=none
+       rm $local && sync -f . && sha256sum a/marked > marked-sum`,
     );
-    // In the middle of one copy, on the disk of the node that has it.
+    // Written at once it is one block, which lies on two nodes and nowhere else. In one copy:
     const flipped = await cluster.sh(
-      `file=$(grep -rl "the marked line" storage-*/ | sed -n 1p)
-     at=$(grep -abo "the marked line" "$file" | sed -n 40000p | cut -d: -f1)
-     printf X | dd of="$file" bs=1 seek=$((at + 4)) conv=notrunc status=none && echo "$file"`,
+      `file=$(grep -rl "the marked line 00030000" storage-*/ | sed -n 1p)
+     for at in $(grep -abo "the marked line 00030000" "$file" | cut -d: -f1); do
+       printf X | dd of="$file" bs=1 seek=$((at + 4)) conv=notrunc status=none
+     done
+     echo "$file"`,
       { cwd: cluster.dir },
     );
     t.regex(flipped, /^storage-\d/);
