@@ -90,6 +90,13 @@ function covers({ action: sync }: Entry, { action }: Entry): boolean {
 /** Whether a look of the same client can have shown what was lost later. */
 function mayShow(look: Entry, change: Entry): boolean {
   if (look.life !== change.life || objectOf(look) !== objectOf(change)) return false;
+  // What could not be stored may be seen here for a while after that was told.
+  if (change.action.type === "write") {
+    return look.result?.type === "value" && look.result.value === change.action.value;
+  }
+  if (change.action.type === "append") {
+    return look.result?.type === "records" && look.result.records.includes(change.action.record);
+  }
   return look.returned >= change.invoked && look.invoked <= (lossAfter(change) ?? 0);
 }
 
