@@ -35,5 +35,13 @@ export function onlyWhenAccepted(handlers: NodeHandlers, accepted: (peer: object
       await wait(context);
       return handlers.composeBlock(request, context);
     },
+    checkBlocks: async (request, context) => {
+      await wait(context);
+      return handlers.checkBlocks(request, context);
+    },
+    scrubNow: async (request, context) => {
+      await wait(context);
+      return handlers.scrubNow(request, context);
+    },
   };
 }

@@ -72,7 +72,7 @@ test("an old copy of the metadata gets none of the nodes that know better, and o
   await cluster.stop();
 });
 
-test("a foreign name server that gives orders before it has answered a registration deletes nothing", async (t) => {
+test("a foreign name server that gives orders before it has answered a registration deletes nothing, and raises no epoch", async (t) => {
   const cluster = await withFiles(4);
   const before = holdings(cluster);
   await cluster.cluster.stop();
@@ -88,6 +88,8 @@ test("a foreign name server that gives orders before it has answered a registrat
           const blocks = Array.from({ length: 64 }, (_, group) => ({ group: toGroupId(group), number }));
           peer.call("deleteBlocks", { epoch: 1_000, blocks }).catch((error: unknown) => refusals.push(String(error)));
         }
+        peer.call("scrubNow", { epoch: 1_000 }).catch((error: unknown) => refusals.push(String(error)));
+        peer.call("checkBlocks", { epoch: 1_000, blocks: [] }).catch((error: unknown) => refusals.push(String(error)));
         return { cluster: "00000000000000ff" as ClusterId, epoch: 1_000, heartbeatMillis: 1_000 };
       },
     },
