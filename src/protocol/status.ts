@@ -73,6 +73,8 @@ export interface RepairStatus {
   readonly bytesToGo: number;
   readonly bytesPerSecond: number;
   readonly secondsLeft: number | null;
+  /** What members of groups have copied since the start. */
+  readonly copiedBytes: number;
   /** Lists of blocks, of a node and a group each, that are still to be compared with the records. */
   readonly comparing: number;
   /** Single copies that are said to be damaged or missing and wait to be verified; and those that were, since the start. */

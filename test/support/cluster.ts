@@ -28,6 +28,9 @@ export interface ClusterOptions {
   readonly nodes?: number;
   readonly replicas?: number;
   readonly capacity?: string;
+  /** Seconds of silence after which a storage node is down, and out. */
+  readonly downAfter?: number;
+  readonly outAfter?: number;
 }
 
 export interface Cluster {
@@ -40,8 +43,8 @@ export interface Cluster {
   dfs(...args: string[]): SpawnSyncReturns<string>;
   /** Runs a shell script with $MNT set, in the mount point unless told otherwise; throws with its output if it fails. */
   sh(script: string, options?: { seconds?: number; cwd?: string }): Promise<string>;
-  /** Starts what is not running (also after a kill). */
-  up(): void;
+  /** Starts what is not running (also after a kill); so many storage nodes. */
+  up(nodes?: number): void;
   /** `name`, `storage-1`..., `client`: the pid in its pid file. Of the client that is its supervisor. */
   pid(name: string): number;
   /** Of the process that serves the mount, which the client's supervisor has started. */
@@ -60,7 +63,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   chmodSync(dir, 0o755);
   const mnt = join(dir, "mnt");
   mkdirSync(mnt);
-  const port = await freePort(options.nodes ?? 3);
+  // One more than it starts with: a test may add it.
+  const port = await freePort((options.nodes ?? 3) + 1);
   const clusterDir = join(dir, "cluster");
   writeFileSync(join(dir, "owner"), `${String(process.pid)} ${String(port)}`);
   const cluster: Cluster = {
@@ -70,11 +74,13 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     dfs: (...args) => spawnSync(process.execPath, [dfs, ...args], { encoding: "utf8", cwd: "/", timeout: 90_000 }),
     sh: (script, { seconds = 240, cwd = mnt } = {}) =>
       shell(script, { seconds, cwd, env: { ...process.env, MNT: mnt } }),
-    up() {
+    up(nodes = options.nodes) {
       const args = ["cluster", "up", "--dir", clusterDir, "--mount", mnt, "--port", String(port)];
-      if (options.nodes !== undefined) args.push("--nodes", String(options.nodes));
+      if (nodes !== undefined) args.push("--nodes", String(nodes));
       if (options.replicas !== undefined) args.push("--replicas", String(options.replicas));
       if (options.capacity !== undefined) args.push("--capacity", options.capacity);
+      if (options.downAfter !== undefined) args.push("--down-after", String(options.downAfter));
+      if (options.outAfter !== undefined) args.push("--out-after", String(options.outAfter));
       const result = this.dfs(...args);
       if (result.status !== 0) throw new Error(`cluster up: ${result.stdout}${result.stderr}`);
     },

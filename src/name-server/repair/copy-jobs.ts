@@ -7,9 +7,10 @@ import { healthOf } from "./members.ts";
 import type { Sizes } from "./sizes.ts";
 
 export interface CopyJobs {
-  /** Starts what there is room for. */
+  /** Starts what there is room for, now and whenever one has ended. */
   start(): void;
   stop(group: GroupId, node: NodeId): void;
+  /** Until the next start. */
   stopAll(): void;
   /** Had no space for copies lately. */
   isFull(node: NodeId): boolean;
@@ -41,6 +42,7 @@ export function createCopyJobs(parts: CopierParts & { clock: Clock; sizes: Sizes
   const jobs = new Map<string, Job>();
   const waits = new Map<string, Wait>();
   const fullUntil = new Map<NodeId, number>();
+  let isStopped = true;
   let isClosed = false;
 
   const nameOf = (group: GroupId, target: NodeId): string => `${String(group)} ${target}`;
@@ -104,6 +106,8 @@ export function createCopyJobs(parts: CopierParts & { clock: Clock; sizes: Sizes
       })
       .finally(() => {
         if (jobs.get(name) === job) jobs.delete(name);
+        // Many groups have little or nothing to copy.
+        if (!isStopped) launchMore();
       });
   }
 
@@ -112,27 +116,33 @@ export function createCopyJobs(parts: CopierParts & { clock: Clock; sizes: Sizes
     jobs.get(nameOf(group, node))?.stopping.abort();
   }
 
+  function launchMore(): void {
+    if (isClosed) return;
+    const now = clock.monotonicMillis();
+    const targets = new Set([...jobs.values()].map(({ target }) => target));
+    for (const group of copying().sort((a, b) => safety(a) - safety(b))) {
+      for (const target of group.copying) {
+        if (jobs.size >= jobsMax) return;
+        const name = nameOf(group.group, target);
+        const mayRun = nodes.get(target)?.state === "up" && !targets.has(target) && !isFull(target);
+        if (!mayRun || jobs.has(name) || (waits.get(name)?.until ?? 0) > now) continue;
+        targets.add(target);
+        launch(group.group, target);
+      }
+    }
+  }
+
   return {
     isFull,
     stop,
 
     start() {
-      if (isClosed) return;
-      const now = clock.monotonicMillis();
-      const targets = new Set([...jobs.values()].map(({ target }) => target));
-      for (const group of copying().sort((a, b) => safety(a) - safety(b))) {
-        for (const target of group.copying) {
-          if (jobs.size >= jobsMax) return;
-          const name = nameOf(group.group, target);
-          const mayRun = nodes.get(target)?.state === "up" && !targets.has(target) && !isFull(target);
-          if (!mayRun || jobs.has(name) || (waits.get(name)?.until ?? 0) > now) continue;
-          targets.add(target);
-          launch(group.group, target);
-        }
-      }
+      isStopped = false;
+      launchMore();
     },
 
     stopAll() {
+      isStopped = true;
       for (const { stopping } of jobs.values()) stopping.abort();
     },
 

@@ -10,6 +10,8 @@ export interface Pace {
   copied(bytes: number): void;
   /** Over the last seconds. */
   readonly bytesPerSecond: number;
+  /** Since the start. */
+  readonly copiedBytes: number;
 }
 
 /** Pause for each millisecond of work: with 1 a foreground fsync takes at most twice its time (measured). */
@@ -20,6 +22,7 @@ const windowMillis = 10_000;
 /** `traffic`: a number that rises with each request of a client. */
 export function createPace(clock: Clock, traffic: () => number): Pace {
   let window: { at: number; bytes: number }[] = [];
+  let copiedBytes = 0;
   let seen = traffic();
 
   function recent(now: number): typeof window {
@@ -37,11 +40,15 @@ export function createPace(clock: Clock, traffic: () => number): Pace {
       if (!isQuiet) await sleep(clock, Math.min(pauseShare * took, pauseMillisMax), signal).catch(() => undefined);
     },
     copied(bytes) {
+      copiedBytes += bytes;
       const now = clock.monotonicMillis();
       recent(now);
       const last = window.at(-1);
       if (last !== undefined && now - last.at < 250) last.bytes += bytes;
       else window.push({ at: now, bytes });
+    },
+    get copiedBytes() {
+      return copiedBytes;
     },
     get bytesPerSecond() {
       const now = clock.monotonicMillis();

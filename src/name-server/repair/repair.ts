@@ -110,11 +110,12 @@ export function createRepair(parts: {
       return;
     }
     await declareOut();
+    await membership.tick();
+    // Afterwards: so that what is to be copied is known when it begins.
     sizes.tick(
       maps.groups.map(({ group }) => group),
       jobs.groups(),
     );
-    await membership.tick();
     jobs.start();
   }
 
@@ -162,6 +163,7 @@ export function createRepair(parts: {
         bytesToGo,
         bytesPerSecond: groupsWaiting > 0 ? rate : 0,
         secondsLeft: groupsWaiting === 0 ? 0 : rate === 0 ? null : Math.ceil(bytesToGo / rate),
+        copiedBytes: pace.copiedBytes,
         comparing: reconciliation.waiting,
         suspects: suspects.waiting,
         copiesVerified: suspects.settled,

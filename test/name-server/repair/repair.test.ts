@@ -29,7 +29,9 @@ test("a node that is silent for long enough is out, and others hold its blocks t
   );
   t.is(status(cluster).nodes[2]?.state, "out");
   t.is(status(cluster).groups.healthy, before.length);
-  t.deepEqual(status(cluster).repair, {
+  const { copiedBytes, ...repair } = status(cluster).repair;
+  t.true(copiedBytes > 0);
+  t.deepEqual(repair, {
     ...{ state: "idle", groupsWaiting: 0, bytesToGo: 0, bytesPerSecond: 0, secondsLeft: 0 },
     ...{ comparing: 0, suspects: 0, copiesVerified: 0, lostBlocks: 0, lost: [] },
   });
