@@ -13,7 +13,7 @@ import { decodeCounter, decodeGroup, encodeCounter, encodeGroup } from "../metad
 import type { MetadataStore } from "../metadata-store/types.ts";
 import type { ClusterMap, ClusterNode, PlacementGroup } from "../protocol/types.ts";
 import type { Execution } from "./execution.ts";
-import { planGroups, type PlacementNode } from "./placement.ts";
+import { groupsWanted, lackGroups, planGroups, type PlacementNode } from "./placement.ts";
 import type { Membership } from "./repair/members.ts";
 
 export interface ClusterMaps {
@@ -28,7 +28,10 @@ export interface ClusterMaps {
   replicasOf(id: GroupId): number | undefined;
   /** A node came up, went down, moved or joined. */
   changed(): void;
-  /** Creates the groups that these nodes still lack, for every number of copies in use; resolves when they are durable and in the map. */
+  /**
+   * Creates the groups that so many nodes are to have, for every number of copies in use, and gives nodes that are in few
+   * groups places in those of which no number was ever handed out. Resolves when that is durable and in the map.
+   */
   extend(members: readonly PlacementNode[]): Promise<void>;
   /**
    * Changes members: `change` gets a group as it is then, and returns how it is to be (undefined: as it is). Groups
@@ -88,24 +91,43 @@ export function createClusterMaps(parts: {
   }
 
   async function extendFor(copies: number, members: readonly PlacementNode[]): Promise<void> {
-    const own = groups.filter(({ group }) => replicasById.get(group) === copies).map(({ nodes }) => nodes);
-    const planned = planGroups(own, members, copies, limits.groupsMax - (groups.length - own.length));
-    if (planned.length === 0) return;
+    const own = groups.filter(({ group }) => replicasById.get(group) === copies);
+    const room = limits.groupsMax - groups.length;
+    const further = Math.min(room, Math.max(0, groupsWanted(members.length, copies) - own.length));
+    const membersOf = own.map(({ nodes }) => nodes);
+    if (further === 0 && lackGroups(membersOf, members, copies).length === 0) return;
+    // Nothing has to be copied for a change of those.
+    const unused = own.filter(isUnused).slice(0, replannedMax);
+    const kept = own.filter((group) => !unused.includes(group)).map(({ nodes }) => nodes);
+    const planned = planGroups(kept, members, copies, unused.length + further);
     const first = groups.reduce((next, { group }) => Math.max(next, group + 1), 0);
-    const added = planned.map((nodes, index) => ({ group: toGroupId(first + index), epoch: 1, nodes, copying: [] }));
+    const added = planned.splice(0, further).map((nodes, index) => ({ group: toGroupId(first + index), nodes }));
     for (let at = 0; at < added.length; at += groupsPerBatch) {
-      const batch = added.slice(at, at + groupsPerBatch);
-      await execution.change((transaction) => {
-        for (const { group, epoch, nodes } of batch) {
-          transaction.put(
-            keys.group(group),
-            encodeGroup({ epoch, nodes, copying: [], replicas: copies, nextNumber: 1 }),
-          );
-        }
-      });
-      for (const group of batch) add(group, copies);
+      await create(added.slice(at, at + groupsPerBatch), copies);
     }
-    changed();
+    if (added.length > 0) changed();
+    const anew = new Map(unused.map(({ group }, i) => [group, planned[i]]));
+    await changeMembersNow([...anew.keys()], (group) => {
+      const nodes = anew.get(group.group);
+      const isSame = nodes?.every((node, i) => node === group.nodes[i]) === true;
+      return nodes === undefined || isSame || !isUnused(group) ? undefined : { nodes, copying: [] };
+    });
+  }
+
+  async function create(added: readonly Pick<PlacementGroup, "group" | "nodes">[], copies: number): Promise<void> {
+    await execution.change((transaction) => {
+      for (const { group, nodes } of added) {
+        const record = { epoch: 1, nodes, copying: [], replicas: copies, nextNumber: 1 };
+        transaction.put(keys.group(group), encodeGroup(record));
+      }
+    });
+    for (const { group, nodes } of added) add({ group, epoch: 1, nodes, copying: [] }, copies);
+  }
+
+  /** No number of it was ever handed out. */
+  function isUnused({ group }: PlacementGroup): boolean {
+    const value = store.get(keys.group(group));
+    return value !== undefined && decodeGroup(value).nextNumber === 1;
   }
 
   async function requireNow(copies: number, members: readonly PlacementNode[]): Promise<void> {
@@ -190,5 +212,7 @@ export function createClusterMaps(parts: {
   };
 }
 
+/** Of groups without a number so many are planned anew at a time: enough to be even in a small cluster. */
+const replannedMax = 256;
 /** A batch stays well within a transaction's bounds. */
 const groupsPerBatch = 1_024;

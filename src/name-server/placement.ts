@@ -1,11 +1,10 @@
 /**
- * Which sets of nodes form placement groups, and who takes the place of a member that is gone: pure plans. Existing
- * groups never change here; a node that joined later comes in through further groups.
+ * Which sets of nodes form placement groups, and who takes the place of a member that is gone: pure plans.
  *
- * What the plans keep: the members of a group are on different hosts whenever there are enough hosts. Among nodes that
- * have as much space as each other every one is in equally many groups (a newcomer in its fair share, within a bound),
- * is the first one equally often, and meets every other node equally often, so that the loss of a node spreads its load
- * and its repair over all the others; a larger one is in more groups, as far as its space is of use.
+ * What the plans keep: the members of a group are on different hosts whenever there are enough hosts. The number of groups
+ * is proportional to the number of nodes. Among nodes that have as much space as each other every one is in equally many
+ * groups, is the first one equally often, and meets every other node equally often, so that the loss of a node spreads its
+ * load and its repair over all the others; a larger one is in more groups, as far as its space is of use.
  */
 import type { NodeId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
@@ -36,44 +35,54 @@ export function placeableNodes(nodes: readonly KnownNode[]): PlacementNode[] {
   return nodes.filter(({ record }) => record.state === "member" && !record.out).map(placementNodeOf);
 }
 
-/** How often each node is the first of a group, at least. */
-const firstsPerNode = 8;
-/** A small cluster gets more groups than that, so that few nodes mix well. */
+/** Groups for each node: so often it is the first of one. */
+const groupsPerNode = 8;
+/** A small cluster has more groups than that, so that few nodes mix well. */
 const groupsMin = 16;
-/** Up to so many nodes a newcomer gets up to twice its minimum, to share evenly with groups that are there already. */
-const smallClusterNodes = 16;
-
-/** A node with more space than others gets more groups, at most so many times. */
+/** A node with more space than others is in more groups, at most so many times as many. */
 const preferenceMax = 4;
 
+/** How many groups so many nodes are to have: none while they are fewer than the replicas. */
+export function groupsWanted(nodes: number, replicas: number): number {
+  return nodes < replicas ? 0 : Math.min(limits.groupsMax, Math.max(groupsMin, groupsPerNode * nodes));
+}
+
 /**
- * The groups to add, each in the order of writing. Nothing while there are fewer nodes than replicas. `existing`: the
- * groups with that many replicas that there are; `groupsMax`: so many may be there afterwards.
+ * So many groups beside the `existing` ones of as many replicas, each in the order of writing: those that are in few
+ * groups come first. None while there are fewer nodes than replicas.
  */
 export function planGroups(
   existing: readonly (readonly NodeId[])[],
   nodes: readonly PlacementNode[],
   replicas: number,
-  groupsMax: number = limits.groupsMax,
+  count: number,
 ): NodeId[][] {
   const planned: NodeId[][] = [];
   if (nodes.length < replicas) return planned;
   const counts = countUse(existing);
   const preference = preferenceOf(nodes, replicas);
-  const least = Math.max(firstsPerNode, Math.ceil(groupsMin / nodes.length)) * replicas;
-  const most = nodes.length <= smallClusterNodes ? 2 * least : least;
-  const newcomers = nodes.filter(({ id }) => counts.groups(id) < least);
-  while (existing.length + planned.length < groupsMax) {
-    const fairShare = (replicas * (existing.length + planned.length)) / nodes.length;
-    const wanted = existing.length === 0 ? least : Math.min(most, Math.max(least, fairShare));
-    const neediest = minimum(newcomers, (node) => [counts.groups(node.id) / preference(node)]);
-    if (neediest === undefined || counts.groups(neediest.id) >= wanted * preference(neediest)) break;
+  while (planned.length < count) {
+    const neediest = minimum(nodes, (node) => [counts.groups(node.id) / preference(node)]);
+    if (neediest === undefined) break;
     const group = nextGroup(neediest, nodes, replicas, { counts, preference });
     counts.add(group);
     planned.push(group);
   }
   evenFirsts(planned, counts);
   return planned;
+}
+
+/** Who is in fewer than half as many of these groups as would be its fair share. */
+export function lackGroups(
+  groups: readonly (readonly NodeId[])[],
+  nodes: readonly PlacementNode[],
+  replicas: number,
+): PlacementNode[] {
+  const counts = countUse(groups);
+  const preference = preferenceOf(nodes, replicas);
+  const sum = nodes.reduce((total, node) => total + preference(node), 0);
+  const fair = (node: PlacementNode): number => (replicas * groups.length * preference(node)) / sum;
+  return nodes.filter((node) => counts.groups(node.id) < Math.min(fair(node), groups.length) / 2);
 }
 
 /**

@@ -2,7 +2,7 @@ import test from "ava";
 import fc from "fast-check";
 import type { NodeId } from "../../src/base/ids.ts";
 import { groupWeights } from "../../src/name-server/group-weights.ts";
-import { planGroups, type PlacementNode } from "../../src/name-server/placement.ts";
+import { groupsWanted, planGroups, type PlacementNode } from "../../src/name-server/placement.ts";
 import { sharesOfCopies, storableBytes } from "../../src/name-server/space.ts";
 
 function nodesOf(sizes: readonly number[]): PlacementNode[] {
@@ -15,7 +15,7 @@ function nodesOf(sizes: readonly number[]): PlacementNode[] {
 
 /** How many blocks of size 1 can be written one after the other, each to the heaviest group that is behind. */
 function fill(nodes: readonly PlacementNode[], replicas: number): { stored: number; free: Map<NodeId, number> } {
-  const groups = planGroups([], nodes, replicas);
+  const groups = planGroups([], nodes, replicas, groupsWanted(nodes.length, replicas));
   const free = new Map(nodes.map(({ id, freeBytes }) => [id, freeBytes]));
   let stored = 0;
   for (;;) {
@@ -57,14 +57,14 @@ test("nodes of any sizes are filled to nearly all that they can hold together", 
 
 test("equal nodes weigh equal groups", (t) => {
   const nodes = nodesOf([100, 100, 100, 100]);
-  const groups = planGroups([], nodes, 2);
+  const groups = planGroups([], nodes, 2, groupsWanted(nodes.length, 2));
   const weights = groupWeights(groups, new Map(nodes.map(({ id, freeBytes }) => [id, freeBytes])), 2);
   t.true(weights.every((weight) => Math.abs(weight - 1) < 0.2));
 });
 
 test("a large node that two small ones need for their copies is in every block", (t) => {
   const nodes = nodesOf([1_000, 100, 100]);
-  const groups = planGroups([], nodes, 2);
+  const groups = planGroups([], nodes, 2, groupsWanted(nodes.length, 2));
   const weights = groupWeights(groups, new Map(nodes.map(({ id, freeBytes }) => [id, freeBytes])), 2);
   const large = nodes[0] as PlacementNode;
   groups.forEach((group, at) => {
@@ -76,7 +76,7 @@ test("a large node that two small ones need for their copies is in every block",
 
 test("every group keeps a weight where nothing can be stored", (t) => {
   const nodes = nodesOf([0, 0]);
-  const groups = planGroups([], nodes, 2);
+  const groups = planGroups([], nodes, 2, groupsWanted(nodes.length, 2));
   t.true(groupWeights(groups, new Map(), 2).every((weight) => weight > 0));
   t.deepEqual(groupWeights([], new Map(), 2), []);
 });

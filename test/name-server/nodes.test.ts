@@ -1,6 +1,7 @@
 import test from "ava";
 import { limits } from "../../src/base/limits.ts";
 import type { ClusterId, GroupId } from "../../src/base/ids.ts";
+import type { PlacementGroup } from "../../src/protocol/types.ts";
 import { settle } from "../support/simulated-clock.ts";
 import { live, TestClient, TestCluster, TestNode } from "./support.ts";
 
@@ -157,18 +158,63 @@ test("a node that a client cannot reach is asked, and down when it does not answ
   await cluster.stop();
 });
 
-test("a node that joins later comes in through further groups", async (t) => {
+/** How often each node is a member. */
+function places(groups: readonly PlacementGroup[], nodes: readonly TestNode[]): number[] {
+  return nodes.map(({ id }) => groups.filter((group) => group.nodes.includes(id)).length);
+}
+
+test("a node that joins before anything was written is in as many groups as the others", async (t) => {
+  const cluster = await TestCluster.start();
+  const nodes = [await TestNode.up(cluster, 1), await TestNode.up(cluster, 2), await TestNode.up(cluster, 3)];
+  const client = await TestClient.open(cluster);
+  const { groups } = (await client.call("clusterMap", {})).map;
+  t.is(groups.length, 24);
+  t.deepEqual(places(groups, nodes), [16, 16, 16]);
+  await cluster.crash();
+  await client.resume();
+  for (const node of nodes) await node.register();
+  t.deepEqual((await client.call("clusterMap", {})).map.groups, groups);
+  await cluster.stop();
+});
+
+test("a node that joins later comes in through further groups, and those that have numbers stay as they are", async (t) => {
   const cluster = await TestCluster.start();
   await TestNode.up(cluster, 1);
   await TestNode.up(cluster, 2);
   const client = await TestClient.open(cluster);
-  const before = (await client.call("clusterMap", {})).map;
+  const { ranges, map: before } = await client.change("allocateBlocks", { count: 1_024, avoid: [] });
+  t.is(new Set(ranges.map(({ group }) => group)).size, before.groups.length, "numbers of all groups");
   const three = await TestNode.up(cluster, 3);
   const after = (await client.call("clusterMap", {})).map;
   t.deepEqual(after.groups.slice(0, before.groups.length), before.groups);
   const added = after.groups.slice(before.groups.length);
-  t.is(added.length, 32);
+  t.is(added.length, 8);
   t.true(added.every(({ nodes, epoch }) => nodes.includes(three.id) && epoch === 1));
+  await cluster.stop();
+});
+
+test("whatever comes and goes, groups stay as many as the nodes ask for", async (t) => {
+  const cluster = await TestCluster.start({ nodeOutMillis: 20_000 });
+  const nodes: TestNode[] = [];
+  const client = await TestClient.open(cluster);
+  for (let number = 1; number <= 5; number++) {
+    nodes.push(await TestNode.up(cluster, number));
+    if (number >= 2) await client.change("allocateBlocks", { count: 1_024, avoid: [] });
+  }
+  const count = async (): Promise<number> => (await client.call("clusterMap", {})).map.groups.length;
+  t.is(await count(), 40);
+  for (const leaver of [1, 3]) {
+    const others = nodes.filter((_, i) => i !== leaver);
+    await live(cluster, 60_000, { nodes: others, clients: [client] });
+    t.is(states(cluster)[leaver], "out");
+    await nodes[leaver]?.register({ cluster: cluster.server.cluster });
+    await live(cluster, 10_000, { nodes, clients: [client] });
+    t.is(await count(), 40, "it is back");
+  }
+  const fresh = new TestNode(cluster, 9);
+  await nodes[0]?.disconnect();
+  await fresh.register({ address: { host: "127.0.0.1", port: 7_501 } });
+  t.is(await count(), 40, "another one stands in its place");
   await cluster.stop();
 });
 

@@ -2,13 +2,25 @@ import test from "ava";
 import fc from "fast-check";
 import type { NodeId } from "../../src/base/ids.ts";
 import { limits } from "../../src/base/limits.ts";
-import { chooseMember, hostsOf, planGroups, type PlacementNode } from "../../src/name-server/placement.ts";
+import {
+  chooseMember,
+  groupsWanted,
+  hostsOf,
+  lackGroups,
+  planGroups,
+  type PlacementNode,
+} from "../../src/name-server/placement.ts";
 
 const GiB = 1024 ** 3;
 
 /** As many equal nodes, each on a host of its own. */
 function nodes(count: number): PlacementNode[] {
   return Array.from({ length: count }, (_, i) => nodeOf(i, { host: `host${String(i)}`, freeBytes: 100 * GiB }));
+}
+
+/** The groups of a cluster that was made of these nodes at once. */
+function plan(all: readonly PlacementNode[], replicas: number): NodeId[][] {
+  return planGroups([], all, replicas, groupsWanted(all.length, replicas));
 }
 
 function nodeOf(index: number, rest: Omit<PlacementNode, "id">): PlacementNode {
@@ -44,7 +56,8 @@ function meetings(groups: readonly NodeId[][], of: readonly PlacementNode[]): nu
 }
 
 test("there are no groups while nodes are fewer than replicas", (t) => {
-  t.deepEqual(planGroups([], nodes(1), 2), []);
+  t.is(groupsWanted(1, 2), 0);
+  t.deepEqual(planGroups([], nodes(1), 2, 16), []);
 });
 
 for (const count of [1, 2, 3, 4, 5, 7, 12, 30]) {
@@ -52,11 +65,10 @@ for (const count of [1, 2, 3, 4, 5, 7, 12, 30]) {
     if (replicas > count) continue;
     test(`${String(count)} nodes with ${String(replicas)} replicas are used evenly`, (t) => {
       const all = nodes(count);
-      const groups = planGroups([], all, replicas);
-      const least = Math.max(8, Math.ceil(16 / count)) * count;
-      t.true(groups.length >= least && groups.length <= least + 4, `${String(groups.length)} groups`);
+      const groups = plan(all, replicas);
+      t.is(groups.length, Math.max(16, 8 * count));
       t.true(groups.every((group) => new Set(group).size === replicas));
-      t.true(spread(appearances(groups, all)) <= 1, "in equally many groups");
+      t.true(spread(appearances(groups, all)) <= (count <= 7 ? 1 : 2), "in equally many groups");
       // Exactly even is not always reached where many nodes have few groups each.
       t.true(spread(firsts(groups, all)) <= (count <= 3 ? 0 : 2), "first equally often");
       if (replicas > 1 && count > 1) t.true(spread(meetings(groups, all)) <= 2, "every pair equally often");
@@ -64,30 +76,32 @@ for (const count of [1, 2, 3, 4, 5, 7, 12, 30]) {
   }
 }
 
-test("nodes that join one by one end up with even shares in a small cluster", (t) => {
-  const all = nodes(3);
-  const groups: NodeId[][] = [];
-  for (let count = 1; count <= 3; count++) groups.push(...planGroups(groups, all.slice(0, count), 2));
-  t.true(spread(appearances(groups, all)) <= 1);
-  t.true(spread(firsts(groups, all)) <= 2);
-});
-
-test("a cluster that has its groups plans no more", (t) => {
-  const groups = planGroups([], nodes(5), 2);
-  t.deepEqual(planGroups(groups, nodes(5), 2), []);
-});
-
-test("each newcomer of a large cluster gets at least the common minimum", (t) => {
-  const groups = planGroups([], nodes(20), 2);
-  const more = planGroups(groups, nodes(21), 2);
+test("a newcomer of a cluster comes first in the groups that are added for it", (t) => {
+  const groups = plan(nodes(20), 2);
+  const more = planGroups(groups, nodes(21), 2, groupsWanted(21, 2) - groups.length);
   const newcomer = nodes(21)[20];
+  t.is(more.length, 8);
   t.true(more.every((group) => newcomer !== undefined && group.includes(newcomer.id)));
-  t.is(more.length, 16);
 });
 
-test("the number of groups is bounded", (t) => {
-  const many = Array.from({ length: limits.groupsMax }, () => nodes(2).map(({ id }) => id));
-  t.deepEqual(planGroups(many, nodes(3), 2), []);
+test("the number of groups is proportional to the nodes, and bounded", (t) => {
+  t.deepEqual(
+    [0, 1, 2, 3, 10, 100].map((count) => groupsWanted(count, 2)),
+    [0, 0, 16, 24, 80, 800],
+  );
+  t.is(groupsWanted(100_000, 2), limits.groupsMax);
+});
+
+test("who is in fewer than half as many groups as would be its share lacks some", (t) => {
+  const groups = plan(nodes(3), 2);
+  t.deepEqual(lackGroups(groups, nodes(3), 2), []);
+  t.deepEqual(
+    lackGroups(groups, nodes(4), 2).map(({ id }) => id),
+    [nodes(4)[3]?.id],
+  );
+  const [first] = groups;
+  t.deepEqual(lackGroups([...groups, ...planGroups(groups, nodes(4), 2, 8)], nodes(4), 2), []);
+  t.deepEqual(lackGroups(first === undefined ? [] : [first], nodes(2), 2), [], "more than all there is not");
 });
 
 test("no two members of a group are on one host while there are hosts enough, and as few as possible otherwise", (t) => {
@@ -95,7 +109,7 @@ test("no two members of a group are on one host while there are hosts enough, an
     fc.property(mixedNodes, fc.integer({ min: 1, max: 4 }), (all, replicas) => {
       const hosts = hostsOf(all);
       const byId = new Map(all.map((node) => [node.id, node]));
-      for (const group of planGroups([], all, replicas)) {
+      for (const group of plan(all, replicas)) {
         const members = group.map((id) => byId.get(id) as PlacementNode);
         t.is(new Set(group).size, replicas);
         t.is(hostsOf(members), Math.min(hosts, replicas));
@@ -108,9 +122,8 @@ test("no two members of a group are on one host while there are hosts enough, an
 test("every node is in groups, whatever its size", (t) => {
   fc.assert(
     fc.property(mixedNodes, fc.integer({ min: 1, max: 4 }), (all, replicas) => {
-      const groups = planGroups([], all, replicas);
-      if (all.length >= replicas) t.true(appearances(groups, all).every((count) => count >= 8));
-      t.true(groups.length <= 4 * Math.max(16, 8 * all.length) + all.length);
+      const groups = plan(all, replicas);
+      if (all.length >= replicas) t.true(appearances(groups, all).every((count) => count >= 2 * replicas));
     }),
   );
   t.pass();
@@ -118,7 +131,7 @@ test("every node is in groups, whatever its size", (t) => {
 
 test("a node with three times the space of the others gets about three times the groups", (t) => {
   const all = [...nodes(12), nodeOf(12, { host: "large", freeBytes: 300 * GiB })];
-  const counts = appearances(planGroups([], all, 2), all);
+  const counts = appearances(plan(all, 2), all);
   const large = counts[12] as number;
   const others = counts.slice(0, 12);
   t.true(large >= 2.2 * Math.max(...others) && large <= 3.5 * Math.min(...others), counts.join(" "));
@@ -127,7 +140,7 @@ test("a node with three times the space of the others gets about three times the
 test("with one host for all nodes its label says nothing: groups are those of nodes without labels", (t) => {
   const apart = nodes(5);
   const together = apart.map((node) => ({ ...node, host: "127.0.0.1" }));
-  t.deepEqual(planGroups([], together, 2), planGroups([], apart, 2));
+  t.deepEqual(plan(together, 2), plan(apart, 2));
 });
 
 test("a new member is on a host of its own whenever there is one", (t) => {
@@ -151,7 +164,7 @@ test("those who take the place of a lost node share its groups by their free spa
   const lost = all[0] as PlacementNode;
   const left = all.slice(1);
   const byId = new Map(all.map((node) => [node.id, node]));
-  const groups: NodeId[][] = planGroups([], nodes(6), 2);
+  const groups: NodeId[][] = plan(nodes(6), 2);
   groups.forEach((group, at) => {
     if (!group.includes(lost.id)) return;
     const staying = group.filter((id) => id !== lost.id).map((id) => byId.get(id) as PlacementNode);

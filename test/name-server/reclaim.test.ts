@@ -1,7 +1,7 @@
 import test from "ava";
 import { limits } from "../../src/base/limits.ts";
 import { nameFromText } from "../../src/base/name.ts";
-import type { BlockId, Ino } from "../../src/base/ids.ts";
+import type { BlockId, GroupId, Ino } from "../../src/base/ids.ts";
 import type { BlockRange } from "../../src/protocol/types.ts";
 import { settle } from "../support/simulated-clock.ts";
 import { live, root, rootIno, TestClient, TestCluster, TestNode, type ClusterOptions } from "./support.ts";
@@ -22,14 +22,21 @@ function blocksOf(ranges: readonly BlockRange[]): BlockId[] {
   );
 }
 
+/** Of the groups of these blocks, as they are now. */
+async function epochsOf(client: TestClient, blocks: readonly BlockId[]): Promise<{ group: GroupId; epoch: number }[]> {
+  const wanted = new Set(blocks.map(({ group }) => group));
+  const { groups } = (await client.call("clusterMap", {})).map;
+  return groups.filter(({ group }) => wanted.has(group)).map(({ group, epoch }) => ({ group, epoch }));
+}
+
 /** Names `blocks` as the content of a file, one after the other. */
 async function write(client: TestClient, ino: Ino, blocks: readonly BlockId[]): Promise<void> {
   const length = limits.blockBytesMax;
-  const groups = [...new Set(blocks.map(({ group }) => group))];
+  const epochs = await epochsOf(client, blocks);
   await client.change("writeExtents", {
     ino,
     extents: blocks.map((block, i) => ({ kind: "block" as const, offset: i * length, length, block, blockOffset: 0 })),
-    epochs: groups.map((group) => ({ group, epoch: 1 })),
+    epochs,
     ...{ size: blocks.length * length, append: false, clearPrivileges: false },
   });
 }
@@ -249,7 +256,7 @@ test("a large removed file comes back in steps between which requests are served
         block,
         blockOffset: 0,
       })),
-      epochs: [...new Set(blocks.map(({ group }) => group))].map((group) => ({ group, epoch: 1 })),
+      epochs: await epochsOf(client, blocks),
       ...{ size: 0, append: false, clearPrivileges: false },
     });
   }
