@@ -1,15 +1,21 @@
 /** What goes wrong in a run: chosen by its seed, one thing after the other, until `end`. */
 import { seededRandom, type Random } from "../../src/base/random.ts";
+import type { Kind } from "./shape.ts";
 import type { World } from "./world.ts";
 
 export class Faults {
   readonly #world: World;
   readonly #random: Random;
+  readonly #kind: Kind;
+  /** The storage node whose disk rots: all others keep a good copy of everything. */
+  readonly #rotten: string;
   #isOver = false;
 
-  constructor(world: World) {
+  constructor(world: World, kind: Kind) {
     this.#world = world;
+    this.#kind = kind;
     this.#random = seededRandom(world.random.below(2 ** 32));
+    this.#rotten = this.#any(world.hosts("storage-node"));
   }
 
   /** `count` faults, at most so long after each other. */
@@ -27,8 +33,17 @@ export class Faults {
     this.#world.heal();
   }
 
+  /** Bits flip, on the one disk that does so. */
+  rot(): void {
+    for (let bits = 1 + this.#random.below(60); bits > 0; bits--) this.#world.flipBit(this.#rotten);
+  }
+
   #one(): void {
     const world = this.#world;
+    if (this.#kind === "rot" && this.#random.below(2) === 0) {
+      this.rot();
+      return;
+    }
     const host = this.#any(world.hosts());
     const server = this.#any(["names", ...world.hosts("storage-node")]);
     switch (this.#random.below(14)) {

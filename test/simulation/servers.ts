@@ -1,5 +1,5 @@
 /** The server processes of the simulated world, as `cli/` puts them together, each started on what its host's disk kept. */
-import { openIdentity } from "../../src/block-store/identity.ts";
+import { openIdentity, type NodeIdentity } from "../../src/block-store/identity.ts";
 import { memoryBackend } from "../../src/block-store/memory-backend.ts";
 import { openBlockStore } from "../../src/block-store/open.ts";
 import type { BlockStore } from "../../src/block-store/types.ts";
@@ -10,10 +10,12 @@ import { nameServerMethods } from "../../src/protocol/name-server.ts";
 import { serve, type Surroundings } from "../../src/rpc/open.ts";
 import type { Address } from "../../src/rpc/types.ts";
 import { createStorageNode } from "../../src/storage-node/node.ts";
+import { Scrub } from "../../src/storage-node/scrub.ts";
 import { FaultyDisk } from "../support/faulty-disk.ts";
 import { diskOf, indexOf } from "./disk.ts";
 import type { Machine } from "./machine.ts";
 import type { Network } from "./network.ts";
+import type { Shape } from "./shape.ts";
 
 const MiB = 1024 * 1024;
 /** So small that files are closed, recycled and trimmed within a run. */
@@ -44,13 +46,13 @@ export interface RunningNameServer {
 export interface RunningStorageNode {
   readonly kind: "storage-node";
   readonly store: BlockStore;
+  readonly identity: NodeIdentity;
 }
 
 export interface Place {
   readonly machine: Machine;
   readonly network: Network;
   readonly host: Host;
-  readonly replicas: number;
   /** The process ends by its own decision: its store has failed. */
   readonly onFailed: (error: unknown) => void;
 }
@@ -60,13 +62,10 @@ export function surroundingsOf(machine: Machine, network: Network): Surroundings
   return { transport: network.transportOf(machine), clock, random, log };
 }
 
-export async function startNameServer({
-  machine,
-  network,
-  host,
-  replicas,
-  onFailed,
-}: Place): Promise<RunningNameServer> {
+export async function startNameServer(
+  { machine, network, host, onFailed }: Place,
+  { replicas, nodeOutMillis, compareRoundMillis }: Shape,
+): Promise<RunningNameServer> {
   const { clock, random, log } = machine;
   const disk = diskOf(machine, host.disk, host.slowness);
   const store = await openMemoryStore({
@@ -76,7 +75,7 @@ export async function startNameServer({
   store.failed.catch(onFailed);
   const server = createNameServer({
     ...{ store, clock, random, log },
-    options: { replicas, version: "simulation", reserveBytes },
+    options: { replicas, nodeOutMillis, compareRoundMillis, version: "simulation", reserveBytes },
     space: () => disk.space(),
   });
   await server.start();
@@ -100,13 +99,14 @@ export async function startStorageNode({ machine, network, host, onFailed }: Pla
   const backend = indexOf(machine, host.index, host.slowness);
   const store = await openBlockStore({ ...{ disk, identity, backend, clock, log }, capacityBytes: 64 * MiB });
   store.failed.catch(onFailed);
+  const scrub = await Scrub.open({ disk, store, clock, log });
   await createStorageNode({
-    ...{ store, identity },
+    ...{ store, identity, scrub },
     surroundings: surroundingsOf(machine, network),
     listen: { host: machine.host, port: storagePort },
     nameServers: [nameServerAddress],
   });
-  return { kind: "storage-node", store };
+  return { kind: "storage-node", store, identity };
 }
 
 export function newHost(name: string, random: Machine["random"]): Host {

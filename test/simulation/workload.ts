@@ -59,8 +59,13 @@ export class Workload {
   lookAtAll(client: MountedClient): void {
     this.#start(client, async (process, doing) => {
       const acting = new Acting(client.operations, this.#random);
-      const act = (action: Action | SyncAction): Promise<Result> =>
-        this.#act(client, acting, { process, doing, action });
+      const act = async (action: Action | SyncAction): Promise<Result> => {
+        const result = await this.#act(client, acting, { process, doing, action });
+        if (result.type === "failed" && action.type !== "sync")
+          this.#world.problems.push(`${client.life.name} at the end: ${doing.what}: ${result.errno}`);
+        return result;
+      };
+      // It may tell of what was lost before.
       await act({ type: "sync" });
       for (const { file } of registers) await act({ type: "read", file });
       const logs = new Set<string>();

@@ -10,6 +10,7 @@ import { Machine } from "./machine.ts";
 import { mount } from "./mount.ts";
 import { Network } from "./network.ts";
 import { Recording, type Life } from "./record.ts";
+import type { Shape } from "./shape.ts";
 import {
   diskBytes,
   reserveBytes,
@@ -21,11 +22,8 @@ import {
   type RunningStorageNode,
 } from "./servers.ts";
 
-export interface WorldOptions {
+export interface WorldOptions extends Shape {
   readonly seed: number;
-  readonly nodes: number;
-  readonly clients: number;
-  readonly replicas: number;
   /** Told of every line of the trace. */
   readonly onNote?: ((line: string) => void) | undefined;
 }
@@ -151,6 +149,17 @@ export class World {
     });
   }
 
+  /** One bit of what this storage node has stored is inverted, wherever it may be. */
+  flipBit(host: string): void {
+    const { disk } = this.#place(host).host;
+    const files = disk.files("segments").filter((path) => disk.bytesOf(path).length > 0);
+    const path = files[this.random.below(Math.max(1, files.length))];
+    if (path === undefined) return;
+    const offset = this.random.below(disk.bytesOf(path).length);
+    this.events.note(`${host}'s disk flips a bit of ${path} at ${String(offset)}`);
+    disk.flip(path, offset, 1 << this.random.below(8));
+  }
+
   /** The next sync on this host's disk fails, upon which the process ends by itself. */
   failSync(host: string): void {
     this.events.note(`${host}'s disk fails to sync`);
@@ -218,12 +227,11 @@ export class World {
     };
     const { network } = this;
     const { host } = place;
-    const { replicas } = this.#options;
     switch (place.kind) {
       case "name-server":
-        return startNameServer({ machine, network, host, replicas, onFailed });
+        return startNameServer({ machine, network, host, onFailed }, this.#options);
       case "storage-node":
-        return startStorageNode({ machine, network, host, replicas, onFailed });
+        return startStorageNode({ machine, network, host, onFailed });
       case "client": {
         const life: Life = { name: host.name, losses: [] };
         place.life = life;

@@ -101,6 +101,11 @@ export class FaultyDisk implements Disk {
     return this.#file(path).bytes;
   }
 
+  /** The paths of a folder's files; none if there is no such folder. */
+  files(folder: string): string[] {
+    return [...(this.#folders.get(folder)?.entries.keys() ?? [])].map((name) => `${folder}/${name}`);
+  }
+
   has(path: string): boolean {
     const { folder, name } = this.#split(path);
     return folder.entries.has(name);

@@ -1,0 +1,116 @@
+/**
+ * Once every process is there and every link whole: the cluster makes itself whole again, without anybody's help. Then
+ * every copy of a block is right, and all copies of it are equal.
+ */
+import { blockName } from "../../src/base/ids.ts";
+import type { StatusReply } from "../../src/protocol/status.ts";
+import { fsck, orderScrub } from "./operator.ts";
+import type { World } from "./world.ts";
+
+/** Longer than copies are retried after (a minute), several times. */
+const settleMillis = 600_000;
+const lookMillis = 500;
+const listedAtOnce = 1_000;
+
+/** Waits until nothing is left to repair, has everything verified, and compares it. What is wrong goes to the problems. */
+export function settle(world: World): Promise<boolean> {
+  return within(world, async (waiting) => {
+    await whole(world, waiting);
+    const ordered = await orderScrub(world);
+    await until(world, waiting, () => {
+      const status = statusOf(world);
+      const late = [...ordered].filter(([id, order]) => {
+        const scrub = status?.nodes.find((node) => node.id === id)?.scrub;
+        return scrub === undefined || scrub.orderedDone < order || scrub.left > 0;
+      });
+      return late.length === 0 ? undefined : `scrub of ${late.map(([id]) => id).join(", ")}`;
+    });
+    await whole(world, waiting);
+  });
+}
+
+/** Names, links, extents and blocks agree, and every copy is there. */
+export function checkStores(world: World): Promise<boolean> {
+  return within(world, async () => {
+    for (const found of await fsck(world)) {
+      if (found.state === "error") world.problems.push(`fsck: ${JSON.stringify(found)}`);
+    }
+    await compareCopies(world);
+  });
+}
+
+interface Waiting {
+  /** What for, in words. */
+  what: string;
+}
+
+function whole(world: World, waiting: Waiting): Promise<void> {
+  return until(world, waiting, () => {
+    const status = statusOf(world);
+    return status === undefined ? "the name server" : unsettled(status);
+  });
+}
+
+/** What is still to be done; undefined: nothing. */
+function unsettled({ groups, repair, conversions }: StatusReply): string | undefined {
+  if (groups.degraded + groups.lost > 0) return `groups: ${JSON.stringify(groups)}`;
+  if (repair.state !== "idle" || repair.suspects + repair.lostBlocks > 0) return `repair: ${JSON.stringify(repair)}`;
+  return conversions.queued > 0 ? `${String(conversions.queued)} conversions` : undefined;
+}
+
+function statusOf(world: World): StatusReply | undefined {
+  const running = world.running("names");
+  return running?.kind === "name-server" ? running.server.status() : undefined;
+}
+
+/** Blocks are immutable: whoever has one has the same bytes, member or not, unless its copy shows that it is damaged. */
+async function compareCopies(world: World): Promise<void> {
+  const seen = new Map<string, { readonly host: string; readonly bytes: Buffer }>();
+  for (const host of world.hosts("storage-node")) {
+    const running = world.running(host);
+    if (running?.kind !== "storage-node") continue;
+    const { store } = running;
+    for (const { group } of store.greatest()) {
+      for (const { block, length } of store.list(group, 0, listedAtOnce)) {
+        if ((await store.verify(block)) !== "whole") continue;
+        const { bytes } = await store.get(block, 0, length);
+        const other = seen.get(blockName(block));
+        if (other === undefined) seen.set(blockName(block), { host, bytes });
+        else if (!other.bytes.equals(bytes))
+          world.problems.push(`block ${blockName(block)} is one on ${host} and another on ${other.host}`);
+      }
+    }
+  }
+}
+
+/** @param missing what is still to come; undefined: nothing */
+function until(world: World, waiting: Waiting, missing: () => string | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const look = (): void => {
+      const what = missing();
+      waiting.what = what ?? "an answer";
+      if (what === undefined) resolve();
+      else world.events.schedule(lookMillis, look);
+    };
+    look();
+  });
+}
+
+/** Whether it went well. */
+async function within(world: World, run: (waiting: Waiting) => Promise<void>): Promise<boolean> {
+  const { events, problems } = world;
+  const state = { isOver: false };
+  const waiting = { what: "an answer" };
+  run(waiting).then(
+    () => {
+      state.isOver = true;
+    },
+    (error: unknown) => {
+      state.isOver = true;
+      problems.push(`while the cluster was looked at: ${String((error as Error).stack)}`);
+    },
+  );
+  if (!(await events.runUntil(() => state.isOver, settleMillis)))
+    problems.push(`not whole after ${String(settleMillis)} ms: waiting for ${waiting.what}`);
+  return problems.length === 0;
+}

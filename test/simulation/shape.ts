@@ -1,0 +1,36 @@
+/** What one seed's world is like, and what may go wrong in it: spread over the seeds, so that each takes little time. */
+import { seededRandom } from "../../src/base/random.ts";
+
+/**
+ * Beside what goes wrong in all of them (processes, power, links, clocks, full and failing disks): `rot`: bits flip on one
+ * storage node's disk; `members`: storage nodes come, leave and lose their disks.
+ */
+export type Kind = "plain" | "rot" | "members";
+
+export interface Shape {
+  readonly kind: Kind;
+  readonly nodes: number;
+  readonly clients: number;
+  readonly replicas: number;
+  /** A storage node that is silent for so long is out. */
+  readonly nodeOutMillis: number;
+  /** How long comparing everything that the nodes hold takes at least. */
+  readonly compareRoundMillis: number;
+}
+
+const kinds: readonly Kind[] = ["plain", "rot", "plain", "members", "members"];
+const hourMillis = 3_600_000;
+
+export function shapeOf(seed: number): Shape {
+  const kind = kinds[seed % kinds.length] ?? "plain";
+  const random = seededRandom(seed);
+  const isShort = kind === "members";
+  return {
+    kind,
+    nodes: 2 + (seed % 3),
+    clients: 1 + (seed % 4 === 0 ? 0 : 1 + (seed % 2)),
+    replicas: 2,
+    nodeOutMillis: isShort ? 12_000 + random.below(40_000) : hourMillis,
+    compareRoundMillis: random.below(2) === 0 ? 20_000 : hourMillis,
+  };
+}
