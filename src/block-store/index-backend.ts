@@ -19,7 +19,11 @@ export interface IndexBackend {
  * one then (the segments are the truth).
  */
 export interface IndexBackendFactory {
-  open(): Promise<IndexBackend>;
+  /**
+   * `check` reads everything and throws if it is not whole: the process may die of what it reads; then the next `open`
+   * rejects.
+   */
+  open(check: (opened: IndexBackend) => void): Promise<IndexBackend>;
   discard(): Promise<void>;
   /** A damaged value was met: the next `open` rejects, so that the index is built again. */
   distrust(): Promise<void>;

@@ -55,6 +55,12 @@ export function segmentKey(segment: number): Buffer {
 }
 export const positionKey = Buffer.from([tag.position]);
 
+/** Undefined: not a key of the index. */
+export function kindOfKey(key: Buffer): keyof typeof tag | undefined {
+  for (const [kind, byte] of Object.entries(tag)) if (key[0] === byte) return kind as keyof typeof tag;
+  return undefined;
+}
+
 /** Bounds of a whole table. */
 export const tables = {
   greatest: [Buffer.from([tag.greatest]), Buffer.from([tag.greatest + 1])],

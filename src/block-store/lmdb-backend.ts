@@ -2,7 +2,7 @@
  * The index backend on a real disk: LMDB in the folder `index`. A commit is one transaction, synced before it resolves.
  *
  * LMDB believes its pages: a damaged file may crash the process instead of giving an error. So a marker file stands
- * beside the folder while every page is visited once; whoever finds the marker at its start knows that the last attempt
+ * beside the folder while everything is read once and checked; whoever finds the marker at its start knows that the last attempt
  * did not survive, and refuses, so that the index is discarded and built again from the segments.
  */
 import { join } from "node:path";
@@ -11,8 +11,10 @@ import type { Disk } from "../base/disk.ts";
 import { errnoOf, FsError } from "../base/errno.ts";
 import type { IndexBackend, IndexBackendFactory } from "./index-backend.ts";
 import { IndexRoom } from "./index-room.ts";
+import { indexSumPath, leaveIndexSum, takeIndexSum } from "./index-sum.ts";
 
 const folder = "index";
+const file = `${folder}/data.mdb`;
 const marker = "index.doubtful";
 /** `MDB_meta` of lmdb's mdb.c, behind a page header of 24 bytes. */
 const lmdbMagic = 0xbeefc0de;
@@ -23,12 +25,13 @@ const mapBytes = 32 * 1024 ** 3;
 
 export function lmdbBackend(disk: Disk): IndexBackendFactory {
   return {
-    async open() {
+    async open(check) {
       if (await disk.exists(marker))
         throw new FsError("EIO", "the index was damaged or could not be opened the last time");
+      await takeIndexSum(disk, file);
       await checkFile(disk);
       await (await disk.open(marker, "create")).close();
-      const backend = await openBackend(join(disk.root, folder), new IndexRoom(disk, `${folder}/data.mdb`));
+      const backend = await openBackend(disk, check);
       await disk.remove(marker);
       return backend;
     },
@@ -38,7 +41,7 @@ export function lmdbBackend(disk: Disk): IndexBackendFactory {
     },
     async discard() {
       for (const path of await namesIn(disk)) await disk.remove(path);
-      if (await disk.exists(marker)) await disk.remove(marker);
+      for (const path of [indexSumPath, marker]) if (await disk.exists(path)) await disk.remove(path);
       await disk.syncFolder("");
     },
   };
@@ -46,16 +49,15 @@ export function lmdbBackend(disk: Disk): IndexBackendFactory {
 
 /** Rejects when the file is there and does not begin as LMDB's files do: with two pages that hold a magic number. */
 async function checkFile(disk: Disk): Promise<void> {
-  const path = `${folder}/data.mdb`;
-  if (!(await namesIn(disk)).includes(path)) return;
-  const file = await disk.open(path, "open");
+  if (!(await namesIn(disk)).includes(file)) return;
+  const opened = await disk.open(file, "open");
   try {
     const pages = Buffer.alloc(2 * lmdbPageBytes);
-    await file.read(pages, 0);
+    await opened.read(pages, 0);
     const isLmdb = [0, lmdbPageBytes].every((page) => pages.readUInt32LE(page + lmdbMagicAt) === lmdbMagic);
-    if (!isLmdb) throw new FsError("EIO", `${disk.root}/${path} is no LMDB file`);
+    if (!isLmdb) throw new FsError("EIO", `${disk.root}/${file} is no LMDB file`);
   } finally {
-    await file.close();
+    await opened.close();
   }
 }
 
@@ -68,8 +70,9 @@ async function namesIn(disk: Disk): Promise<string[]> {
   }
 }
 
-async function openBackend(path: string, room: IndexRoom): Promise<IndexBackend> {
-  const db = openLmdb<Buffer, Buffer>(path, {
+async function openBackend(disk: Disk, check: (opened: IndexBackend) => void): Promise<IndexBackend> {
+  const room = new IndexRoom(disk, file);
+  const db = openLmdb<Buffer, Buffer>(join(disk.root, folder), {
     noSubdir: false,
     encoding: "binary",
     keyEncoding: "binary",
@@ -79,14 +82,7 @@ async function openBackend(path: string, room: IndexRoom): Promise<IndexBackend>
     cache: false,
   });
   const keepRoom = (): Promise<void> => room.keep(usedBytes(db));
-  try {
-    db.getCount({ start: Buffer.alloc(1, 0), end: Buffer.alloc(1, 0xff) });
-    await keepRoom();
-  } catch (error) {
-    await db.close();
-    throw error;
-  }
-  return {
+  const backend: IndexBackend = {
     get(key) {
       const value = db.getBinaryFast(key);
       // LMDB gives one large buffer with another `length`: only a view of it can be compared.
@@ -106,8 +102,32 @@ async function openBackend(path: string, room: IndexRoom): Promise<IndexBackend>
       db.resetReadTxn();
       await keepRoom();
     },
-    close: () => db.close(),
+    async close() {
+      let bytes = 0;
+      try {
+        bytes = usedBytes(db);
+      } catch {
+        // It is damaged: nothing may vouch for it.
+      }
+      await db.close();
+      if (bytes > 0) await leaveIndexSum(disk, file, bytes);
+    },
   };
+  try {
+    await useFreePages(backend);
+    check(backend);
+    await keepRoom();
+  } catch (error) {
+    await db.close();
+    throw error;
+  }
+  return backend;
+}
+
+/** Nothing changes, but LMDB reads its list of free pages, and dies of one that is damaged: now, and not at every start. */
+async function useFreePages(backend: IndexBackend): Promise<void> {
+  const [any] = backend.range(Buffer.alloc(1, 0), Buffer.alloc(1, 0xff));
+  if (any !== undefined) await backend.commit([any]);
 }
 
 /** Where LMDB's last page ends (not in the package's types). */

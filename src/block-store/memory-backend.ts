@@ -11,10 +11,10 @@ export function memoryBackend(): IndexBackendFactory {
   let isTrusted = true;
   let generation = 0;
   return {
-    async open(): Promise<IndexBackend> {
+    async open(check): Promise<IndexBackend> {
       if (!isTrusted) throw new FsError("EIO", "a damaged value was met in the index");
       const mine = ++generation;
-      return Promise.resolve({
+      const opened: IndexBackend = {
         get: (key) => values.get(key.toString("latin1")),
         *range(gte, lt) {
           sorted ??= [...values.keys()].sort();
@@ -37,7 +37,9 @@ export function memoryBackend(): IndexBackendFactory {
           return Promise.resolve();
         },
         close: () => Promise.resolve(),
-      });
+      };
+      check(opened);
+      return Promise.resolve(opened);
     },
     distrust() {
       isTrusted = false;

@@ -12,6 +12,7 @@ import { FsError } from "../base/errno.ts";
 import type { Log } from "../base/log.ts";
 import { BlockIndex } from "./block-index.ts";
 import type { IndexBackend, IndexBackendFactory } from "./index-backend.ts";
+import { checkIndex } from "./index-check.ts";
 import { IndexDamaged } from "./index-codec.ts";
 import type { NodeIdentity } from "./identity.ts";
 import { decodeFileHeader, fileHeaderBytes, headBytes, pageBytes, recordBytes, recordBytesMax } from "./record.ts";
@@ -51,7 +52,7 @@ async function openIndex(parts: Parts, sizes: ReadonlyMap<number, number>): Prom
   const { backend, identity, log } = parts;
   let opened: IndexBackend | undefined;
   try {
-    opened = await backend.open();
+    opened = await backend.open(checkIndex);
     const index = BlockIndex.load(opened, identity.node);
     checkAgainstFiles(index, sizes);
     return index;
@@ -59,7 +60,7 @@ async function openIndex(parts: Parts, sizes: ReadonlyMap<number, number>): Prom
     log.warn({ err: error }, "the block index cannot be used: building it again from the segments");
     await opened?.close();
     await backend.discard();
-    return BlockIndex.load(await backend.open(), identity.node);
+    return BlockIndex.load(await backend.open(checkIndex), identity.node);
   }
 }
 

@@ -9,39 +9,25 @@ import type { HandlerContext, Handlers, MethodTable } from "../rpc/types.ts";
 type NodeHandlers = Handlers<StorageNodeMethods, MethodTable>;
 
 export function onlyWhenAccepted(handlers: NodeHandlers, accepted: (peer: object) => Promise<void>): NodeHandlers {
-  async function wait({ peer, payload }: HandlerContext<MethodTable>): Promise<void> {
-    try {
-      await accepted(peer);
-    } catch (error) {
-      payload.release();
-      throw error;
-    }
-  }
+  type Context = HandlerContext<MethodTable>;
+  const order =
+    <Request, Reply>(handle: (request: Request, context: Context) => Reply) =>
+    async (request: Request, context: Context): Promise<Awaited<Reply>> => {
+      try {
+        await accepted(context.peer);
+      } catch (error) {
+        context.payload.release();
+        throw error;
+      }
+      return await handle(request, context);
+    };
   return {
     ...handlers,
-    deleteBlocks: async (request, context) => {
-      await wait(context);
-      return handlers.deleteBlocks(request, context);
-    },
-    copyBlocks: async (request, context) => {
-      await wait(context);
-      return handlers.copyBlocks(request, context);
-    },
-    listBlocks: async (request, context) => {
-      await wait(context);
-      return handlers.listBlocks(request, context);
-    },
-    composeBlock: async (request, context) => {
-      await wait(context);
-      return handlers.composeBlock(request, context);
-    },
-    checkBlocks: async (request, context) => {
-      await wait(context);
-      return handlers.checkBlocks(request, context);
-    },
-    scrubNow: async (request, context) => {
-      await wait(context);
-      return handlers.scrubNow(request, context);
-    },
+    deleteBlocks: order(handlers.deleteBlocks),
+    copyBlocks: order(handlers.copyBlocks),
+    listBlocks: order(handlers.listBlocks),
+    composeBlock: order(handlers.composeBlock),
+    checkBlocks: order(handlers.checkBlocks),
+    scrubNow: order(handlers.scrubNow),
   };
 }

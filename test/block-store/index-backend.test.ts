@@ -19,7 +19,7 @@ const key = (text: string) => Buffer.from(text, "latin1");
 for (const [name, create] of factories) {
   test(`${name}: gives what was committed, in the order of bytes, also when opened again`, async (t) => {
     const factory = await create(t);
-    let backend = await factory.open();
+    let backend = await factory.open(() => undefined);
     const random = seededRandom(7);
     const model = new Map<string, Buffer>();
     for (let round = 0; round < 20; round++) {
@@ -34,7 +34,7 @@ for (const [name, create] of factories) {
       await backend.commit(changes);
       if (round === 10) {
         await backend.close();
-        backend = await factory.open();
+        backend = await factory.open(() => undefined);
       }
       for (const [text, value] of model) t.true(backend.get(key(text))?.equals(value));
       const sorted = [...model].sort(([a], [b]) => (a < b ? -1 : 1));
@@ -54,13 +54,13 @@ for (const [name, create] of factories) {
 
   test(`${name}: what is distrusted does not open until it was discarded`, async (t) => {
     const factory = await create(t);
-    const backend = await factory.open();
+    const backend = await factory.open(() => undefined);
     await backend.commit([[key("a"), key("value")]]);
     await backend.close();
     await factory.distrust();
-    await t.throwsAsync(factory.open());
+    await t.throwsAsync(factory.open(() => undefined));
     await factory.discard();
-    const empty = await factory.open();
+    const empty = await factory.open(() => undefined);
     t.is(empty.get(key("a")), undefined);
     await empty.close();
   });
@@ -131,13 +131,23 @@ test("an index whose opening never ended is built again", async (t) => {
 test("a damaged value in the index ends the store, and the next start builds the index again", async (t) => {
   const disk = await filledFolder(t);
   const factory = lmdbBackend(disk);
-  const backend = await factory.open();
-  const entries = [...backend.range(key("b"), key("c"))];
-  const [k, value] = entries[2] as [Buffer, Buffer];
-  value[3] = (value[3] as number) ^ 4;
-  await backend.commit([[k, value]]);
-  await backend.close();
-  const store = await openStore(disk);
+  const store = await openStore(disk, {
+    backend: {
+      ...factory,
+      async open(check) {
+        const backend = await factory.open(check);
+        const damaged = (value: Buffer): Buffer => (value.writeUInt8(value.readUInt8(3) ^ 4, 3), value);
+        const isSecond = (k: Buffer): boolean => k[0] === 0x62 && k.readUIntBE(3, 6) === 2;
+        return {
+          ...backend,
+          get(k) {
+            const value = backend.get(k);
+            return value !== undefined && isSecond(k) ? damaged(Buffer.from(value)) : value;
+          },
+        };
+      },
+    },
+  });
   t.throws(() => store.has(id(2)), { message: /EIO/ });
   t.true(await holds(store, 1, sizes[1] as number));
   await t.throwsAsync(store.failed);

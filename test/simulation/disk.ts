@@ -41,8 +41,8 @@ export function indexOf(
 ): IndexBackendFactory {
   const run = inTime(machine, slowness);
   return {
-    async open(): Promise<IndexBackend> {
-      const index = await factory.open();
+    async open(check): Promise<IndexBackend> {
+      const index = await factory.open(check);
       return {
         get: (key) => index.get(key),
         range: (gte, lt) => index.range(gte, lt),

@@ -49,8 +49,8 @@ export class Recorder {
   /** The index of a block store: its commits are operations, too. */
   index(factory: IndexBackendFactory): IndexBackendFactory {
     return {
-      open: async () => {
-        const index = await factory.open();
+      open: async (check) => {
+        const index = await factory.open(check);
         return {
           get: (key) => index.get(key),
           range: (gte, lt) => index.range(gte, lt),
@@ -74,7 +74,7 @@ export class Recorder {
   async replay(moment: number, random: Random): Promise<{ disk: FaultyDisk; index: ReturnType<typeof memoryBackend> }> {
     const disk = new FaultyDisk(random);
     const index = memoryBackend();
-    const committed = await index.open();
+    const committed = await index.open(() => undefined);
     const files = new Map<number, DiskFile>();
     const happened = this.#recorded.filter(
       ({ begun, ended }) => ended <= moment || (begun <= moment && random.below(2) === 0),
