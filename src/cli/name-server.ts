@@ -13,6 +13,7 @@ import { refuseHalfLoaded } from "./half-loaded.ts";
 import { createLifetime } from "./lifetime.ts";
 import { createLog } from "./logging.ts";
 import { programVersion } from "./program-info.ts";
+import { readServerId } from "./server-id.ts";
 import { createSurroundings } from "./surroundings.ts";
 
 export interface NameServerCommand {
@@ -49,11 +50,18 @@ export async function runNameServer(command: NameServerCommand): Promise<number>
       nodeOutMillis: command.outAfter * 1000,
     },
     space: () => disk.space(),
+    copies: {
+      source: store,
+      server: await readServerId(disk, surroundings.random),
+      address: isAnywhere(command.listen) ? null : command.listen,
+    },
   });
-  await server.start();
+  server.deposed?.catch((error: unknown) => {
+    lifetime.fail(error);
+  });
   const listener = await serve(surroundings, {
     address: command.listen,
-    hello: { role: "name-server", id: server.cluster },
+    hello: { role: "name-server", id: "name-server" },
     ownTable: nameServerMethods,
     handlers: server.handlers,
     remoteTable: peerMethods,
@@ -61,12 +69,22 @@ export async function runNameServer(command: NameServerCommand): Promise<number>
       server.connected(peer);
     },
   });
-  log.info({ ...listener.address, data: command.data }, "serving");
+  // It may have to wait for storage nodes, which have to find it.
+  const starting = server.start().catch((error: unknown) => {
+    lifetime.fail(error);
+  });
+  log.info({ ...listener.address, data: command.data }, "listening");
   reportReady();
   const status = await lifetime.over;
   await server.close();
   await listener.close();
+  await starting;
   if (status === 0) await store.close();
   await lock.release();
   return status;
+}
+
+/** Such an address says nothing to others. */
+function isAnywhere({ host }: Address): boolean {
+  return host === "0.0.0.0" || host === "::";
 }

@@ -5,11 +5,12 @@
  * Invariants: one write at a time, so that any record proves its predecessors durable; a record is never rewritten; after
  * the first error nothing is written or acknowledged any more.
  */
+import { assert } from "../base/assert.ts";
 import { alignedBuffer } from "../base/aligned-buffer.ts";
 import type { Disk } from "../base/disk.ts";
 import { FsError } from "../base/errno.ts";
 import type { Log } from "../base/log.ts";
-import { deferred, type Deferred } from "./deferred.ts";
+import { deferred, type Deferred } from "../base/deferred.ts";
 import {
   adoptSpare,
   journalSlotBytes,
@@ -19,13 +20,22 @@ import {
   type ClosedFile,
   type OpenJournalFile,
 } from "../journal/journal-files.ts";
-import { batchBytes, encodeRecord, headerBytes, placeRecord } from "../journal/journal-record.ts";
+import { JournalReader } from "../journal/journal-reader.ts";
+import {
+  batchBytes,
+  encodeRecord,
+  headerBytes,
+  lastIndex,
+  placeRecord,
+  type RecordHeader,
+} from "../journal/journal-record.ts";
 import type { Position } from "../journal/position.ts";
-import type { Change } from "./types.ts";
+import type { Change, JournalCopies } from "./types.ts";
 
 export interface JournalOptions {
   readonly disk: Disk;
   readonly log: Log;
+  /** Of records; it may be raised later. */
   readonly epoch: number;
   readonly fileBytes: number;
   readonly recordBytesMax: number;
@@ -35,6 +45,9 @@ export interface JournalOptions {
 
 export class Journal {
   readonly #options: JournalOptions;
+  readonly #reader: JournalReader;
+  #epoch: number;
+  #copies: JournalCopies | undefined;
   #current: OpenJournalFile;
   #closed: ClosedFile[];
   #written: Position;
@@ -56,6 +69,8 @@ export class Journal {
   /** @param end the newest durable position, the last thing in `current` or before it */
   constructor(options: JournalOptions, current: OpenJournalFile, closed: readonly ClosedFile[], end: Position) {
     this.#options = options;
+    this.#epoch = options.epoch;
+    this.#reader = new JournalReader(options.disk);
     this.#current = current;
     this.#closed = [...closed];
     this.#written = end;
@@ -64,6 +79,10 @@ export class Journal {
 
   get lastIndex(): number {
     return this.#lastIndex;
+  }
+  /** The newest record that is durable. */
+  get written(): Position {
+    return this.#written;
   }
   get isDurable(): boolean {
     return this.#written.index === this.#lastIndex && this.#failure === undefined;
@@ -89,6 +108,41 @@ export class Journal {
     if (this.#isRunning) return;
     this.#isRunning = true;
     this.#options.afterTurn(() => void this.#run());
+  }
+
+  copyTo(copies: JournalCopies): void {
+    this.#copies = copies;
+  }
+
+  /** For the records to come. */
+  raiseEpoch(epoch: number): void {
+    assert(epoch >= this.#epoch, "an epoch goes forward");
+    this.#epoch = epoch;
+  }
+
+  /** As in JournalSource. Nothing is trimmed meanwhile. */
+  read(first: number, bytesMax: number): Promise<Buffer[] | undefined> {
+    return this.#inFolder(() => {
+      const files = [...this.#closed, { sequence: this.#current.header.sequence, first: this.#current.header.first }];
+      return this.#reader.read(files, { first, until: this.#written.index, bytesMax });
+    });
+  }
+
+  /** Writes a record that was made elsewhere. Nothing may be pending. */
+  async adopt(header: RecordHeader, record: Buffer): Promise<void> {
+    assert(!this.#isRunning && this.#pending.length === 0, "a record is adopted before anything is appended");
+    const { index, crc } = this.#written;
+    assert(header.first === index + 1 && header.predecessor === crc, "an adopted record continues the journal");
+    this.#reserve(record.length);
+    this.#buffer.set(record);
+    try {
+      await this.#place(record.length);
+    } catch (error) {
+      this.#fail(error);
+      throw error;
+    }
+    this.#written = { epoch: header.epoch, index: lastIndex(header), crc: header.crc };
+    this.#lastIndex = this.#written.index;
   }
 
   /** Resolves when all that was appended is durable, with the position of the newest of it at this moment. */
@@ -168,16 +222,29 @@ export class Journal {
   async #writeNext(): Promise<Position> {
     const batches = this.#pending.splice(0, this.#countOfNext());
     const length = batches.reduce((sum, batch) => sum + batch.bytes, headerBytes);
-    if (length > this.#buffer.length) this.#buffer = alignedBuffer(2 ** Math.ceil(Math.log2(length)));
+    this.#reserve(length);
     const written = this.#written;
+    const first = written.index + 1;
     const crc = encodeRecord(this.#buffer, {
-      epoch: this.#options.epoch,
-      first: written.index + 1,
+      epoch: this.#epoch,
+      first,
       durable: written.index,
       predecessor: written.crc,
       batches: batches.map((batch) => batch.changes),
       length,
     });
+    const end = { epoch: this.#epoch, index: written.index + batches.length, crc };
+    const copied = this.#copies?.append({
+      ...{ first, end, predecessor: written.crc },
+      bytes: Buffer.from(this.#buffer.subarray(0, length)),
+    });
+    if (copied === undefined) await this.#place(length);
+    else await Promise.all([this.#place(length), copied]);
+    return end;
+  }
+
+  /** Writes the record at the beginning of the buffer to where it belongs. */
+  async #place(length: number): Promise<void> {
     if (this.#current.end + slotAfter(length) > this.#current.capacity && this.#current.end > journalSlotBytes)
       await this.#rotate();
     const current = this.#current;
@@ -188,16 +255,20 @@ export class Journal {
     current.end += slots;
     this.#records++;
     if (current.end * 2 > current.capacity) this.#prepare();
-    return { epoch: this.#options.epoch, index: written.index + batches.length, crc };
+  }
+
+  #reserve(length: number): void {
+    if (slotAfter(length) > this.#buffer.length)
+      this.#buffer = alignedBuffer(2 ** Math.ceil(Math.log2(slotAfter(length))));
   }
 
   /** Everything up to `#written` is durable: the next file begins behind it. */
   async #rotate(): Promise<void> {
-    const { disk, epoch, fileBytes } = this.#options;
+    const { disk, fileBytes } = this.#options;
     const { file, header, end } = this.#current;
     const next = {
       sequence: header.sequence + 1,
-      epoch,
+      epoch: this.#epoch,
       first: this.#written.index + 1,
       predecessor: this.#written.crc,
     };

@@ -166,6 +166,6 @@ function assertSums(state: PinnedState, sums: TableSums): void {
   }
 }
 
-function snapshotPath(index: number): string {
+export function snapshotPath(index: number): string {
   return `${folder}/${index.toString(16).padStart(16, "0")}.snapshot`;
 }

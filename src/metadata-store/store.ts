@@ -11,13 +11,17 @@ import type { Clock, Timer } from "../base/clock.ts";
 import type { Disk } from "../base/disk.ts";
 import { FsError } from "../base/errno.ts";
 import type { Log } from "../base/log.ts";
-import { deferred, type Deferred } from "./deferred.ts";
+import { deferred, type Deferred } from "../base/deferred.ts";
+import { decodeChanges, splitRecords } from "../journal/journal-record.ts";
+import type { Position } from "../journal/position.ts";
+import { writeEpoch } from "./epoch-file.ts";
 import type { Journal } from "./journal.ts";
 import type { Materialised } from "./materialised.ts";
 import { mergeLayers } from "./merge.ts";
 import { OrderedMap } from "./ordered-map.ts";
+import { openNewestSnapshot } from "./snapshot-source.ts";
 import { takeSnapshot, verifyState, WrongState } from "./snapshot.ts";
-import type { Change, Key, MetadataStore, PinnedState } from "./types.ts";
+import type { Change, JournalCopies, JournalSource, Key, MetadataStore, PinnedState } from "./types.ts";
 
 export interface StoreParts {
   readonly disk: Disk;
@@ -33,8 +37,8 @@ export interface StoreParts {
 
 const keyBytesMax = 511;
 
-export class Store implements MetadataStore {
-  readonly epoch: number;
+export class Store implements MetadataStore, JournalSource {
+  #epoch: number;
   readonly failed: Promise<never>;
   readonly #parts: StoreParts;
   readonly #journal: Journal;
@@ -55,15 +59,21 @@ export class Store implements MetadataStore {
     this.#parts = parts;
     this.#journal = parts.journal;
     this.#base = parts.base;
-    this.epoch = parts.epoch;
+    this.#epoch = parts.epoch;
     this.failed = this.#failed.promise;
     this.#journal.failed.catch((error: unknown) => {
       this.fail(error);
     });
   }
 
+  get epoch(): number {
+    return this.#epoch;
+  }
   get lastIndex(): number {
     return this.#journal.lastIndex;
+  }
+  get end(): Position {
+    return this.#journal.written;
   }
   get isDurable(): boolean {
     return this.#journal.isDurable;
@@ -102,6 +112,34 @@ export class Store implements MetadataStore {
         },
         { unref: true },
       );
+  }
+
+  copyTo(copies: JournalCopies): void {
+    this.#journal.copyTo(copies);
+  }
+
+  readRecords(first: number, bytesMax: number): Promise<Buffer[] | undefined> {
+    return this.#journal.read(first, bytesMax);
+  }
+
+  openSnapshot(): ReturnType<JournalSource["openSnapshot"]> {
+    return openNewestSnapshot(this.#parts.disk);
+  }
+
+  async adopt(record: Buffer): Promise<void> {
+    for (let room = this.room(); room !== undefined; room = this.room()) await room;
+    const [whole] = splitRecords(record) ?? [];
+    assert(whole !== undefined && whole.bytes.length === record.length, "one whole record is adopted");
+    await this.#journal.adopt(whole.header, record);
+    for (const [key, value] of decodeChanges(whole.header, record)) this.#active.set(key, value);
+    if (this.#active.bytes >= this.#parts.overlayBytesMax / 4) this.#startMove();
+  }
+
+  async raiseEpoch(epoch: number): Promise<void> {
+    if (epoch === this.#epoch) return;
+    await writeEpoch(this.#parts.disk, { epoch, index: this.#journal.written.index });
+    this.#journal.raiseEpoch(epoch);
+    this.#epoch = epoch;
   }
 
   durable(): Promise<void> {

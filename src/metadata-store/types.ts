@@ -5,6 +5,7 @@
  * One writer, one order: `apply` makes a batch visible to `get` and `range` at once and gives it the next index;
  * `durable` says when. Who answers anybody (also a reader) waits for `durable(lastIndex)` first.
  */
+import type { DiskFile } from "../base/disk.ts";
 import type { Change, Key } from "../journal/change.ts";
 import type { Position } from "../journal/position.ts";
 
@@ -56,4 +57,41 @@ export interface PinnedState {
   /** The value, checked and fresh, or undefined. */
   get(key: Key): Buffer | undefined;
   release(): void;
+}
+
+/** A journal record on its way to the disk, with bytes of its own: whoever is told keeps them, and changes nothing. */
+export interface JournalRecord {
+  readonly first: number;
+  /** The position behind it. */
+  readonly end: Position;
+  /** `crc` of the record before. */
+  readonly predecessor: number;
+  readonly bytes: Buffer;
+}
+
+/** Who has to have a record, besides the journal itself, before it counts as durable. */
+export interface JournalCopies {
+  /**
+   * Called when the write of the record begins; the next one is written only when this has settled. Resolves when the
+   * copies have it; undefined: nobody has to. A rejection fails the store.
+   */
+  append(record: JournalRecord): Promise<void> | undefined;
+}
+
+/** The journal, for who copies it. */
+export interface JournalSource {
+  /** Newest position that is on this disk. */
+  readonly end: Position;
+  copyTo(copies: JournalCopies): void;
+  /**
+   * Records from the one with batch `first` on, about `bytesMax`, at least one unless `first` is beyond the end. Fresh.
+   * Undefined: they are gone, the newest snapshot has what they did.
+   */
+  readRecords(first: number, bytesMax: number): Promise<Buffer[] | undefined>;
+  /** The newest snapshot, to be closed; undefined: none was taken, and the journal goes back to the origin. */
+  openSnapshot(): Promise<{ position: Position; file: DiskFile; bytes: number } | undefined>;
+  /** Appends a whole record that continues the journal (it came from a copy), and applies it. Nothing else is under way. */
+  adopt(record: Buffer): Promise<void>;
+  /** The epoch of all further records; durable when it resolves. Not lower than the present one. */
+  raiseEpoch(epoch: number): Promise<void>;
 }

@@ -18,6 +18,8 @@ import { initialiseCluster } from "./cluster.ts";
 import { createClusterMaps } from "./cluster-map.ts";
 import { createDump } from "./dump/handlers.ts";
 import { createExecution } from "./execution.ts";
+import { copyNodes, createJournalService } from "./copies/service.ts";
+import { gated } from "./copies/gate.ts";
 import { createFsck } from "./fsck/handlers.ts";
 import { createHandlers } from "./handlers.ts";
 import { createListeningTime } from "./listening.ts";
@@ -54,7 +56,7 @@ const nobody = "0000000000000000" as SessionId;
 /** The server's own disk is looked at every so many ticks. */
 const ticksPerProbe = 10;
 
-export function createNameServer({ store, clock, random, log, options, space }: NameServerParts): NameServer {
+export function createNameServer({ store, clock, random, log, options, space, copies }: NameServerParts): NameServer {
   const { replicas } = options;
   const startedAt = clock.monotonicMillis();
   const peers = new Set<RemotePeer>();
@@ -64,6 +66,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
   let cluster: ClusterId | undefined;
   let ticks = 0;
   let requests = 0;
+  let wasOpen = true;
 
   const listening = createListeningTime(clock);
   const execution = createExecution(store);
@@ -99,6 +102,15 @@ export function createNameServer({ store, clock, random, log, options, space }: 
       },
     },
   });
+  const journal =
+    copies === undefined
+      ? undefined
+      : createJournalService({
+          ...{ ...copies, clock, log, replicas },
+          cluster: knownCluster,
+          epoch: () => store.epoch,
+          nodes: () => copyNodes(nodes.all()),
+        });
   const maps = createClusterMaps({
     ...{ store, execution, replicas },
     nodes: () =>
@@ -181,10 +193,11 @@ export function createNameServer({ store, clock, random, log, options, space }: 
       cluster: knownCluster(),
       version: options.version,
       uptimeMillis: clock.monotonicMillis() - startedAt,
+      journal,
     });
   const service = createServiceHandlers({
     ...{ store, clock, log, execution, sessions, leases, orphans, replies, nodes, maps, allocation, capacity },
-    ...{ reclaim, damage, refused, status, cluster: knownCluster },
+    ...{ reclaim, damage, refused, status, cluster: knownCluster, admit: journal?.admit },
   });
   const answering = createHandlers({
     ...{ store, log, sessions, execution, replies, orphans, leases, makeContext },
@@ -221,9 +234,18 @@ export function createNameServer({ store, clock, random, log, options, space }: 
     leases.graceEnded();
   }
 
-  function onTick(): void {
+  /** What clients are owed while nobody may be answered is decided when somebody may. */
+  function clientsTick(): void {
+    const isOpen = journal?.isOpen ?? true;
+    if (isOpen && !wasOpen) sessions.excuseSilence();
+    wasOpen = isOpen;
+    if (!isOpen) return;
     sessions.tick();
     leases.tick();
+  }
+
+  function onTick(): void {
+    clientsTick();
     nodes.tick();
     capacity.refresh();
     allocation.refresh();
@@ -235,8 +257,9 @@ export function createNameServer({ store, clock, random, log, options, space }: 
   }
 
   return {
-    handlers,
+    handlers: gated(handlers, journal),
     status,
+    deposed: journal?.deposed,
     get cluster() {
       return knownCluster();
     },
@@ -254,6 +277,7 @@ export function createNameServer({ store, clock, random, log, options, space }: 
       cluster = await initialiseCluster({ store, execution, clock, random, log });
       sessions.load();
       nodes.load();
+      await journal?.start();
       await maps.load();
       await execution.change(beginInlineSum);
       await capacity.probe();
@@ -270,11 +294,13 @@ export function createNameServer({ store, clock, random, log, options, space }: 
           );
         },
       });
+      journal?.serve();
       log.info({ cluster, epoch: store.epoch, sessions: sessions.all().length }, "the name server has started");
     },
 
     async close() {
       listening.close();
+      journal?.close();
       pushes.close();
       orphans.close();
       leases.close();

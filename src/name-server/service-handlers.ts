@@ -12,6 +12,7 @@ import type { Allocation, BlocksWanted } from "./allocation.ts";
 import type { Capacity } from "./capacity.ts";
 import type { ClusterMaps } from "./cluster-map.ts";
 import type { DumpHandlers } from "./dump/handlers.ts";
+import type { JournalService } from "./copies/service.ts";
 import type { Execution } from "./execution.ts";
 import type { FsckHandlers } from "./fsck/handlers.ts";
 import { requireRole, type ServiceHandlers } from "./handlers.ts";
@@ -46,6 +47,8 @@ export function createServiceHandlers(parts: {
   damage: Damage;
   refused: RefusedNodes;
   status: () => StatusReply;
+  /** A storage node takes part in the journal's copies from here on; undefined: there are none. */
+  admit: JournalService["admit"] | undefined;
 }): Omit<ServiceHandlers, keyof (FsckHandlers & DumpHandlers & NodeHandlers)> {
   const { store, clock, log, execution, sessions, leases, orphans, replies, nodes, maps, allocation, capacity } = parts;
 
@@ -146,6 +149,7 @@ export function createServiceHandlers(parts: {
     async registerNode(request, context) {
       requireRole(context, "storage-node");
       try {
+        await parts.admit?.(request.node, request.cluster, context.peer);
         await nodes.register(context.peer, request);
       } catch (error) {
         parts.refused.note(request.node, request.address, error);
@@ -159,7 +163,8 @@ export function createServiceHandlers(parts: {
       return {};
     },
 
-    status: () => execution.whenDurable(() => ({ status: parts.status() })),
+    // Also while nothing becomes durable: it says what everything waits for.
+    status: () => ({ status: parts.status() }),
   };
 }
 

@@ -55,6 +55,8 @@ export interface Sessions {
   condemn(session: Session, reason: string): void;
   /** A session of before the restart has all that it held. */
   isBack(session: Session): void;
+  /** Nobody could be answered for a while: whoever speaks now has not been silent. */
+  excuseSilence(): void;
   /** Ends those that have been silent for too long. */
   tick(): void;
   /** Whether a session that was there before the restart has neither said all that it held nor ended. */
@@ -203,6 +205,10 @@ export function createSessions(parts: {
       log.warn({ session: session.id, client: session.clientName, reason }, "a session will end");
       session.peer?.close(`the session ends: ${reason}`);
       unbind(session);
+    },
+
+    excuseSilence() {
+      for (const session of sessions.values()) session.heardAt = listening.now();
     },
 
     tick() {

@@ -5,6 +5,7 @@ import type { StatusReply } from "../protocol/status.ts";
 import type { Allocation } from "./allocation.ts";
 import type { Capacity } from "./capacity.ts";
 import type { ClusterMaps } from "./cluster-map.ts";
+import type { JournalService } from "./copies/service.ts";
 import type { LeaseService } from "./lease-service.ts";
 import type { ListeningTime } from "./listening.ts";
 import { addressText, isGone, type Nodes, type StorageNode } from "./nodes.ts";
@@ -34,6 +35,7 @@ export function describeStatus(parts: {
   version: string;
   replicas: number;
   uptimeMillis: number;
+  journal: JournalService | undefined;
 }): StatusReply {
   const { store, sessions, leases, nodes, maps, capacity, reclaim, listening } = parts;
   const now = listening.now();
@@ -77,7 +79,8 @@ export function describeStatus(parts: {
     conversions: { queued: parts.conversions.queued },
     rewrite: parts.rewriting.statistics,
     repair: parts.repair.status(),
-    warnings: warnings(parts),
+    ...(parts.journal === undefined ? {} : { copies: parts.journal.status() }),
+    warnings: [...(parts.journal?.warnings() ?? []), ...warnings(parts)],
   };
 }
 

@@ -7,14 +7,16 @@ import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import type { MetadataStore } from "../metadata-store/types.ts";
 import { clientMethods, type ClientMethods } from "../protocol/client.ts";
+import { journalMethods, type JournalMethods } from "../protocol/journal-methods.ts";
 import { type NameServerMethods } from "../protocol/name-server.ts";
 import { type StatusReply } from "../protocol/status.ts";
 import { storageNodeMethods, type StorageNodeMethods } from "../protocol/storage-node.ts";
 import type { Handlers, Peer } from "../rpc/types.ts";
+import type { CopyOptions } from "./copies/types.ts";
 
 /** What the other end of a connection to the name server may answer: a client's methods or a storage node's. */
-export type PeerMethods = ClientMethods & StorageNodeMethods;
-export const peerMethods: PeerMethods = { ...clientMethods, ...storageNodeMethods };
+export type PeerMethods = ClientMethods & StorageNodeMethods & JournalMethods;
+export const peerMethods: PeerMethods = { ...clientMethods, ...storageNodeMethods, ...journalMethods };
 export type RemotePeer = Peer<PeerMethods>;
 
 export interface NameServerOptions {
@@ -44,6 +46,8 @@ export interface NameServerParts {
   readonly options: NameServerOptions;
   /** Tells how full the metadata store's own disk is; absent: it is never full. */
   readonly space?: Disk["space"];
+  /** Absent: the journal is not copied to storage nodes, and nobody has to confirm that this server may serve. */
+  readonly copies?: CopyOptions;
 }
 
 export interface NameServer {
@@ -51,11 +55,16 @@ export interface NameServer {
   readonly handlers: Handlers<NameServerMethods, PeerMethods>;
   /** To be called for every peer before its first request (`onPeer`). */
   connected(peer: RemotePeer): void;
-  /** Reads and initialises the store. Nothing is answered before it has resolved. */
+  /**
+   * Reads and initialises the store. Without `copies` nothing may be answered before it has resolved; with them the
+   * connections are open already (it waits for storage nodes), and requests wait by themselves.
+   */
   start(): Promise<void>;
   /** Stops timers and background work, closes the peers. The store stays open: it belongs to the caller. */
   close(): Promise<void>;
   status(): StatusReply;
+  /** Rejects (never resolves) when another server has taken over: the process must end. Undefined: nobody can. */
+  readonly deposed: Promise<never> | undefined;
   /** Known once started. */
   readonly cluster: ClusterId;
 }

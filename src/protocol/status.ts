@@ -60,6 +60,8 @@ export interface StatusReply {
     readonly rewrittenBytes: number;
   };
   readonly repair: RepairStatus;
+  /** Absent: this name server has its journal not copied. */
+  readonly copies?: CopiesStatus;
   /** Why something waits, in words; empty when all is well. */
   readonly warnings: readonly string[];
 }
@@ -83,4 +85,19 @@ export interface RepairStatus {
   /** Blocks of which no node has an undamaged copy: how many, and some of them as `group/number`. */
   readonly lostBlocks: number;
   readonly lost: readonly string[];
+}
+
+/** The journal's copies on storage nodes. */
+export interface CopiesStatus {
+  readonly epoch: number;
+  readonly generation: number;
+  /** Storage nodes that keep the register, and how many of them have to confirm this server. */
+  readonly nodes: number;
+  readonly needed: number;
+  /** Whether this server may answer. */
+  readonly serving: boolean;
+  /** Those that have a copy; complete: it has everything that was acknowledged. `behind` is null while unknown. */
+  readonly members: readonly { readonly node: string; readonly complete: boolean; readonly behind: number | null }[];
+  /** Members for which changes wait now. */
+  readonly awaited: readonly string[];
 }

@@ -1,0 +1,28 @@
+/** What the parts of the journal's copies share. */
+import type { NodeId } from "../../base/ids.ts";
+import type { JournalSource } from "../../metadata-store/types.ts";
+import type { JournalMethods } from "../../protocol/journal-methods.ts";
+import type { Address, Peer } from "../../rpc/types.ts";
+
+/** A storage node, as far as the copies are concerned. */
+export type CopyPeer = Pick<Peer<JournalMethods>, "call" | "isOpen" | "closed">;
+
+/** A node that may keep the register, and a copy. */
+export interface CopyNode {
+  readonly node: NodeId;
+  readonly address: Address;
+  /** Copies are spread over different ones. */
+  readonly label: string;
+  readonly isUp: boolean;
+}
+
+/** What a name server needs to have its journal copied. */
+export interface CopyOptions {
+  readonly source: JournalSource;
+  /** The id of this server's folder: an epoch belongs to one server. */
+  readonly server: string;
+  /** Where others find this server; null: unknown (it listens everywhere). */
+  readonly address: Address | null;
+  /** It was recovered: it serves only so long after it has claimed its epoch. */
+  readonly waitMillis?: number;
+}

@@ -1,0 +1,155 @@
+import test from "ava";
+import { CopyCluster, stateOf, Watched, type CopyClient, type CopyNode } from "./support.ts";
+
+async function working(
+  nodeCount: number,
+  replicas = 2,
+): Promise<{ c: CopyCluster; nodes: CopyNode[]; client: CopyClient }> {
+  const c = new CopyCluster(replicas);
+  await c.begin();
+  const nodes = await c.withNodes(nodeCount);
+  const client = await c.client();
+  await client.open();
+  return { c, nodes, client };
+}
+
+test("a restarted server answers nobody before enough nodes are there, in whatever order they come", async (t) => {
+  const { c, nodes, client } = await working(3);
+  await client.create("file").promise;
+  await c.begin(await c.kill());
+  const started = new Watched(c.starting);
+  await c.clock.advance(10_000);
+  t.is(started.state, "pending");
+  t.true(c.server.status().warnings.some((text) => text.includes("0 of 3 storage nodes are here, 2 are needed")));
+  await nodes[2]?.begin();
+  await c.clock.advance(10_000);
+  t.is(started.state, "pending");
+  await nodes[0]?.begin();
+  await c.live(3_000);
+  t.is(started.state, "resolved");
+  const again = await c.laterClient();
+  t.true(await again.has("file"));
+  t.is(c.store.epoch, 2);
+  await c.kill();
+});
+
+test("with all nodes there it starts at once", async (t) => {
+  const { c, nodes } = await working(2);
+  await c.begin(await c.kill());
+  for (const node of nodes) await node.begin();
+  await c.live(1_000);
+  t.true(c.copies.serving);
+  await c.kill();
+});
+
+test("what a member has beyond an old copy of the folder is adopted before anything is answered", async (t) => {
+  const { c, nodes, client } = await working(2);
+  await client.create("before").promise;
+  // The folder as it was, by a name server that had ended then.
+  const old = await c.kill();
+  const kept = old.kill();
+  await c.begin(old.kill());
+  for (const node of nodes) await node.begin();
+  await c.live(2_000);
+  const later = await c.laterClient();
+  for (let i = 0; i < 30; i++) await later.create(`after ${String(i)}`).promise;
+  await c.kill();
+  await c.begin(kept);
+  for (const node of nodes) await node.begin();
+  await c.live(3_000);
+  const again = await c.laterClient();
+  for (const name of ["before", "after 0", "after 29"]) t.true(await again.has(name), name);
+  const [member] = c.members;
+  t.deepEqual((await stateOf(c.nodeOf(member))).copy?.end, c.store.end);
+  await c.kill();
+});
+
+test("a record that only the member has is adopted, and one that only the server has is copied", async (t) => {
+  const { c, nodes, client } = await working(2);
+  const member = c.nodeOf(c.members[0]);
+  member.isSilent = true;
+  const made = client.create("only here");
+  await c.clock.advance(100);
+  t.is(made.state, "pending");
+  const disk = await c.kill();
+  member.speakAgain();
+  await c.begin(disk);
+  for (const node of nodes) await node.begin();
+  await c.live(3_000);
+  t.deepEqual((await stateOf(c.nodeOf(c.members[0]))).copy?.end, c.store.end);
+  const again = await c.laterClient();
+  t.true(await again.has("only here"));
+  await c.kill();
+});
+
+test("a folder that leads to another place than the members' copies is refused with advice", async (t) => {
+  const { c, nodes, client } = await working(1);
+  await client.create("one").promise;
+  const base = await c.kill();
+  const other = base.kill();
+  await c.begin(base.kill());
+  await nodes[0]?.begin();
+  await c.live(2_000);
+  const later = await c.laterClient();
+  for (let i = 0; i < 10; i++) await later.create(`f${String(i)}`).promise;
+  await c.kill();
+  // The other copy of the folder goes its own way, alone.
+  const alone = new CopyCluster(1);
+  alone.serverId = c.serverId;
+  await alone.begin(other);
+  const { keys } = await import("../../../src/metadata-store/keys.ts");
+  alone.store.apply([[keys.config("elsewhere"), Buffer.from("x")]]);
+  await alone.store.durable();
+  const forked = await alone.kill();
+  await c.begin(forked);
+  const started = new Watched(c.starting);
+  await nodes[0]?.begin();
+  await c.live(3_000);
+  t.is(started.state, "rejected");
+  t.regex(String(started.error), /--recover --nodes/);
+  await c.kill();
+});
+
+test("a server whose cluster was taken over does not start", async (t) => {
+  const { c, nodes, client } = await working(2);
+  await client.create("file").promise;
+  const old = await c.kill();
+  c.serverId = "00000000000000bb";
+  for (const node of nodes) {
+    const { register, epoch } = await stateOf(node);
+    const claim = { epoch: epoch + 1, server: c.serverId };
+    const context = {
+      peer: { remote: { role: "name-server" } },
+      payload: { bytes: Buffer.alloc(0), release: () => undefined },
+    };
+    await node.keeper.handlers.raiseEpoch(
+      { ...claim, cluster: node.identity.cluster as never, address: null },
+      context as never,
+    );
+    await node.keeper.handlers.storeRegister(
+      { ...claim, register: { ...(register as never as object), ...claim } as never },
+      context as never,
+    );
+  }
+  c.serverId = "00000000000000aa";
+  await c.begin(old);
+  const started = new Watched(c.starting);
+  for (const node of nodes) await node.begin();
+  await c.live(7_000);
+  t.is(started.state, "rejected");
+  t.regex(String(started.error), /taken over/);
+  await c.kill();
+});
+
+test("a recovered server waits before it serves", async (t) => {
+  const { c, nodes, client } = await working(2);
+  await client.create("file").promise;
+  c.waitMillis = 15_000;
+  await c.begin(await c.kill());
+  for (const node of nodes) await node.begin();
+  await c.live(13_000);
+  t.false(c.copies.serving);
+  await c.live(3_000);
+  t.true(c.copies.serving);
+  await c.kill();
+});
