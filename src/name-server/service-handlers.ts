@@ -163,8 +163,11 @@ export function createServiceHandlers(parts: {
       return {};
     },
 
-    // Also while nothing becomes durable: it says what everything waits for.
-    status: () => ({ status: parts.status() }),
+    // With copies also while nothing becomes durable: it says whom everything waits for.
+    status: () =>
+      parts.admit === undefined
+        ? execution.whenDurable(() => ({ status: parts.status() }))
+        : { status: parts.status() },
   };
 }
 
