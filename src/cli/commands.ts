@@ -1,5 +1,5 @@
 /** Every command with its options and help. */
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { limits } from "../base/limits.ts";
 import { addDump, addFsck } from "./fsck-command.ts";
 import { addScrub } from "./scrub-command.ts";
@@ -48,6 +48,9 @@ export function buildProgram(): Program {
     .option("--replicas <n>", "copies of every block", parseCount(1, limits.replicasMax), limits.replicasDefault)
     .addOption(downAfter())
     .addOption(outAfter())
+    .option("--recover", "make the folder, which is empty, anew from the storage nodes' copies", false)
+    .option("--nodes <host:port,...>", "with --recover: storage nodes of the cluster", parseAddresses)
+    .option("--accept-loss", "with --recover: go on without what only missing storage nodes know", false)
     .addOption(secretFile())
     .addOption(debug())
     .action(
@@ -57,10 +60,17 @@ export function buildProgram(): Program {
         replicas: number;
         downAfter: number;
         outAfter: number;
+        recover: boolean;
+        nodes?: readonly Address[];
+        acceptLoss: boolean;
         secretFile?: string;
         debug: boolean;
       }) => {
-        status = await (await import("./name-server.ts")).runNameServer(options);
+        const { recover, nodes, acceptLoss, ...rest } = options;
+        if (recover !== (nodes !== undefined) || (acceptLoss && !recover))
+          throw new InvalidArgumentError("--recover needs --nodes with addresses of storage nodes, and they need it.");
+        const recovery = nodes === undefined ? {} : { recover: { nodes, acceptLoss } };
+        status = await (await import("./name-server.ts")).runNameServer({ ...rest, ...recovery });
       },
     );
 

@@ -1,4 +1,7 @@
 /** `dfs name-server`: the process that owns the metadata. */
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { limits } from "../base/limits.ts";
 import { openSystemDisk } from "../base/system-disk.ts";
 import { systemClock } from "../base/clock.ts";
 import { openMetadataStore } from "../metadata-store/open.ts";
@@ -13,6 +16,7 @@ import { refuseHalfLoaded } from "./half-loaded.ts";
 import { createLifetime } from "./lifetime.ts";
 import { createLog } from "./logging.ts";
 import { programVersion } from "./program-info.ts";
+import { recoverInto, refuseUnfinished, type RecoverCommand } from "./recover-folder.ts";
 import { readServerId } from "./server-id.ts";
 import { createSurroundings } from "./surroundings.ts";
 
@@ -23,6 +27,8 @@ export interface NameServerCommand {
   /** Seconds of silence after which a storage node is down, and out. */
   readonly downAfter: number;
   readonly outAfter: number;
+  /** Make the folder anew from these storage nodes' copies. */
+  readonly recover?: RecoverCommand;
   readonly secretFile?: string;
   readonly debug: boolean;
 }
@@ -34,6 +40,12 @@ export async function runNameServer(command: NameServerCommand): Promise<number>
   const lock = await lockFolder(command.data);
   refuseHalfLoaded(command.data);
   const disk = await openSystemDisk(command.data);
+  const address = isAnywhere(command.listen) ? null : command.listen;
+  if (command.recover === undefined) await refuseUnfinished(disk);
+  else {
+    const clear = (path: string): Promise<void> => rm(join(command.data, path), { recursive: true });
+    await recoverInto(disk, { ...command.recover, ...{ address, surroundings, log, clear } });
+  }
   const store = await openMetadataStore({ disk, clock: systemClock, log });
   store.failed.catch((error: unknown) => {
     lifetime.fail(error);
@@ -53,7 +65,8 @@ export async function runNameServer(command: NameServerCommand): Promise<number>
     copies: {
       source: store,
       server: await readServerId(disk, surroundings.random),
-      address: isAnywhere(command.listen) ? null : command.listen,
+      address,
+      waitMillis: command.recover === undefined ? 0 : limits.takeoverMillis,
     },
   });
   server.deposed?.catch((error: unknown) => {

@@ -22,7 +22,7 @@ import { TableSums } from "./table-sums.ts";
 import type { Key, PinnedState } from "./types.ts";
 import { valueChecksum } from "./value-checksum.ts";
 
-const folder = "snapshot";
+export const snapshotFolder = "snapshot";
 /** Read and written at a time: about 1 ms of the thread. */
 const pageBytes = 64 * 1024;
 
@@ -44,8 +44,8 @@ export class WrongState extends FsError {
 
 /** Indices of the snapshots at hand, newest first. */
 export async function listSnapshots(disk: Disk): Promise<number[]> {
-  await disk.makeFolder(folder);
-  const names = await disk.list(folder);
+  await disk.makeFolder(snapshotFolder);
+  const names = await disk.list(snapshotFolder);
   const indices = names.flatMap((name) => {
     const match = /^([0-9a-f]{16})\.snapshot$/.exec(name);
     return match === null ? [] : [Number.parseInt(match[1] as string, 16)];
@@ -56,7 +56,7 @@ export async function listSnapshots(disk: Disk): Promise<number[]> {
 /** Rejects with WrongState if the state does not add up to its own table sums. */
 export async function takeSnapshot(disk: Disk, state: PinnedState, signal: AbortSignal): Promise<void> {
   const older = await listSnapshots(disk);
-  const partial = `${folder}/partial`;
+  const partial = `${snapshotFolder}/partial`;
   if (await disk.exists(partial)) await disk.remove(partial);
   const file = await disk.open(partial, "create");
   try {
@@ -68,9 +68,9 @@ export async function takeSnapshot(disk: Disk, state: PinnedState, signal: Abort
   }
   const { index } = state.position;
   await disk.rename(partial, snapshotPath(index));
-  await disk.syncFolder(folder);
+  await disk.syncFolder(snapshotFolder);
   for (const old of older) if (old !== index) await disk.remove(snapshotPath(old));
-  await disk.syncFolder(folder);
+  await disk.syncFolder(snapshotFolder);
 }
 
 /** Calls `onEntries` with all pairs in key order; resolves with the position when everything has been verified. */
@@ -167,5 +167,5 @@ function assertSums(state: PinnedState, sums: TableSums): void {
 }
 
 export function snapshotPath(index: number): string {
-  return `${folder}/${index.toString(16).padStart(16, "0")}.snapshot`;
+  return `${snapshotFolder}/${index.toString(16).padStart(16, "0")}.snapshot`;
 }
