@@ -63,7 +63,10 @@ async function nodesJoined(port: number, nodes: number): Promise<void> {
     const up = status.nodes.filter((node) => node.state === "up" || node.state === "draining").length;
     if (up >= nodes) return;
     if (performance.now() > end) {
-      throw new CommandFailure(`only ${String(up)} of ${String(nodes)} storage nodes have joined: see their logs`);
+      const reasons = status.warnings.map((warning) => `\n${warning}`).join("");
+      throw new CommandFailure(
+        `only ${String(up)} of ${String(nodes)} storage nodes have joined: see their logs${reasons}`,
+      );
     }
     await new Promise((done) => setTimeout(done, 50));
   }

@@ -9,11 +9,12 @@ import { FsError } from "../base/errno.ts";
 import { openSystemDisk } from "../base/system-disk.ts";
 import { loadDump } from "../metadata-store/load.ts";
 import { openMetadataStore } from "../metadata-store/open.ts";
+import { acceptLoss, acceptLossName } from "./accepted-loss.ts";
 import { CommandFailure } from "./failure.ts";
 import { loadingName } from "./half-loaded.ts";
 
 /** In this order. */
-const parts = ["epoch", "lmdb", "snapshot", "journal"];
+const parts = ["epoch", acceptLossName, "lmdb", "snapshot", "journal"];
 
 export async function runLoad(folder: string, input: AsyncIterable<Buffer> = process.stdin): Promise<void> {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -22,6 +23,8 @@ export async function runLoad(folder: string, input: AsyncIterable<Buffer> = pro
   try {
     const disk = await openSystemDisk(loading);
     const header = await loadDump(disk, () => openMetadataStore({ disk, clock: systemClock }), linesOf(input));
+    // What storage nodes have copied of the journal before does not belong to this folder.
+    await acceptLoss(disk);
     for (const part of parts) renameSync(join(loading, part), join(folder, part));
     rmSync(loading, { recursive: true });
     await (await openSystemDisk(folder)).syncFolder(".");

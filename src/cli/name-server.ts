@@ -11,6 +11,7 @@ import { nameServerMethods } from "../protocol/name-server.ts";
 import { serve } from "../rpc/open.ts";
 import type { Address } from "../rpc/types.ts";
 import { reportReady } from "./daemon.ts";
+import { acceptedLoss } from "./accepted-loss.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { refuseHalfLoaded } from "./half-loaded.ts";
 import { createLifetime } from "./lifetime.ts";
@@ -66,6 +67,7 @@ export async function runNameServer(command: NameServerCommand): Promise<number>
       source: store,
       server: await readServerId(disk, surroundings.random),
       address,
+      loss: acceptedLoss(disk),
       waitMillis: command.recover === undefined ? 0 : limits.takeoverMillis,
     },
   });

@@ -5,11 +5,12 @@ import { recoverFolder } from "../name-server/copies/recover.ts";
 import { journalMethods } from "../protocol/journal-methods.ts";
 import { connectPeer, type Surroundings } from "../rpc/open.ts";
 import type { Address } from "../rpc/types.ts";
+import { acceptLoss, acceptLossName } from "./accepted-loss.ts";
 import { CommandFailure } from "./failure.ts";
 import { makeServerId } from "./server-id.ts";
 
 const marker = "recovering";
-const parts = ["epoch", "journal", "snapshot", "lmdb", "server"];
+const parts = ["epoch", "journal", "snapshot", "lmdb", "server", acceptLossName];
 
 export interface RecoverCommand {
   readonly nodes: readonly Address[];
@@ -59,6 +60,7 @@ export async function recoverInto(
         remoteTable: journalMethods,
       }),
   });
+  if (options.acceptLoss) await acceptLoss(disk);
   await disk.remove(marker);
   await disk.syncFolder("");
 }

@@ -39,12 +39,12 @@ test.serial("a full cluster says ENOSPC, keeps what it has, and goes on when spa
   }
 });
 
-test.serial("without storage nodes a write waits, then fails with a clear errno, and nothing is corrupt", async (t) => {
+test.serial("without a full set of nodes a write waits, then fails with a clear errno", async (t) => {
   t.timeout(300_000);
-  const cluster = await startCluster();
+  const cluster = await startCluster({ replicas: 3 });
   try {
     await cluster.sh("head -c 5000000 /dev/urandom > before; sync before; md5sum before > sum; sync sum");
-    for (const name of ["storage-1", "storage-2", "storage-3"]) cluster.kill(name);
+    cluster.kill("storage-2");
     const output = await cluster.sh(
       "if dd if=/dev/zero of=lost bs=1M count=20 conv=fsync 2>&1; then exit 1; fi; cat sum",
       { seconds: 200 },
@@ -52,6 +52,33 @@ test.serial("without storage nodes a write waits, then fails with a clear errno,
     t.regex(output, /Input\/output error/);
     t.regex(output, /before/);
     cluster.up();
+    await cluster.sh("md5sum -c sum; echo works > after; sync after; cat after");
+    t.is(cluster.status().groups.lost, 0);
+  } finally {
+    cluster.down();
+  }
+});
+
+test.serial("without a majority of the nodes everything waits, dfs status says for whom, and it goes on", async (t) => {
+  t.timeout(300_000);
+  const cluster = await startCluster();
+  try {
+    await cluster.sh("head -c 5000000 /dev/urandom > before; sync before; md5sum before > sum; sync sum");
+    for (const name of ["storage-1", "storage-2"]) cluster.kill(name);
+    let isDone = false;
+    const writing = cluster.sh("dd if=/dev/zero of=waiting bs=1M count=20 conv=fsync 2>&1; cat sum", { seconds: 250 });
+    const settled = writing.finally(() => {
+      isDone = true;
+    });
+    settled.catch(() => undefined);
+    const end = performance.now() + 60_000;
+    while (!/fewer than 2 of 3 storage nodes have confirmed/.test(cluster.status().warnings.join("\n"))) {
+      if (performance.now() > end) throw new Error(JSON.stringify(cluster.status().warnings));
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+    t.false(isDone);
+    cluster.up();
+    await settled;
     await cluster.sh("md5sum -c sum; echo works > after; sync after; cat after");
     t.is(cluster.status().groups.lost, 0);
   } finally {

@@ -45,6 +45,7 @@ export class Copies implements JournalCopies {
   readonly #followers = new Map<NodeId, Follower>();
   /** They copy, and will be members: what is written from now on waits for them, too. */
   readonly #joining = new Map<NodeId, number>();
+  readonly #lost = new Set<NodeId>();
   readonly #silence: Silence;
   readonly #deposed: Deferred<never> = deferred();
   #register: JournalRegister | undefined;
@@ -95,9 +96,13 @@ export class Copies implements JournalCopies {
     this.#epoch = epoch;
   }
 
-  /** From here on records are copied, to the members of this register first; called once, after `claimEpoch`. */
-  begin(register: JournalRegister | undefined): void {
+  /**
+   * From here on records are copied, to the members of this register first; called once, after `claimEpoch`.
+   * @param lost nodes that nobody waits for until they come back
+   */
+  begin(register: JournalRegister | undefined, lost: ReadonlySet<NodeId> = new Set()): void {
     this.#register = register;
+    for (const node of lost) this.#lost.add(node);
     this.#hasBegun = true;
     this.#parts.source.copyTo(this);
     for (const node of register?.members ?? []) this.#follow(node);
@@ -129,6 +134,7 @@ export class Copies implements JournalCopies {
       const { reply } = await peer.call("raiseEpoch", { ...this.claim, cluster: cluster(), address });
       this.confirmations.confirmed(node, sentAt);
       this.#peers.set(node, peer);
+      this.#lost.delete(node);
       void peer.closed.then(() => {
         if (this.#peers.get(node) === peer) this.#peers.delete(node);
       });
@@ -240,7 +246,7 @@ export class Copies implements JournalCopies {
   /** Brings the register to what the nodes and their copies are now. */
   #reconcile(): void {
     if (this.#isStoring) return;
-    const nodes = this.#parts.nodes();
+    const nodes = this.#parts.nodes().filter(({ node }) => !this.#lost.has(node));
     if (this.#next === undefined) {
       if (this.#register === undefined && nodes.length === 0) return;
       this.#next = this.#wantedRegister(nodes);

@@ -222,8 +222,7 @@ async function storeRegister(
   claim: Claim,
   old: JournalRegister,
 ): Promise<void> {
-  const nodes = acceptLoss ? old.nodes.filter(({ node }) => heard.has(node)) : old.nodes;
-  const register = { ...old, nodes, epoch: claim.epoch, server };
+  const register = { ...old, epoch: claim.epoch, server };
   const stored = new Set<NodeId>();
   await Promise.all(
     [...heard].map(async ([node, { peer }]) => {
@@ -231,7 +230,7 @@ async function storeRegister(
       stored.add(node);
     }),
   );
-  if (countIn(register, stored) < recoveryQuorum(register.nodes.length))
+  if (!acceptLoss && countIn(register, stored) < recoveryQuorum(register.nodes.length))
     throw new FsError("EIO", "too few nodes took the register");
 }
 

@@ -5,6 +5,7 @@
 import { sleep, type Clock, type Timer } from "../../base/clock.ts";
 import { FsError } from "../../base/errno.ts";
 import type { ClusterId, NodeId } from "../../base/ids.ts";
+import { limits } from "../../base/limits.ts";
 import type { Log } from "../../base/log.ts";
 import type { CopiesStatus } from "../../protocol/status.ts";
 import type { StorageNode } from "../nodes.ts";
@@ -125,10 +126,10 @@ export function createJournalService(
 
     async start() {
       tick();
-      await startCopies({
+      const hasTakenOver = await startCopies({
         ...{ copies, arrivals, clock, log },
         ...{ source: parts.source, server: parts.server, epoch: parts.epoch, nodes: parts.nodes },
-        signal: stopping.signal,
+        ...{ signal: stopping.signal, loss: parts.loss },
         onWaiting: (text) => {
           waitingFor = text;
         },
@@ -140,10 +141,12 @@ export function createJournalService(
       // What was read here may not be answered before all members have it, too.
       await copies.have(parts.source.end.index);
       await until(() => copies.isInEffect && copies.isConfirmed);
-      const left = (parts.waitMillis ?? 0) - (clock.monotonicMillis() - claimedAt);
+      if (hasTakenOver) await parts.loss?.done();
+      const waitMillis = hasTakenOver ? limits.takeoverMillis : (parts.waitMillis ?? 0);
+      const left = waitMillis - (clock.monotonicMillis() - claimedAt);
       if (left > 0) {
         waitingFor =
-          "the name server was recovered, and waits until the one before cannot believe any more that it may serve";
+          "the name server has taken over, and waits until the one before cannot believe any more that it may serve";
         await sleep(clock, left, stopping.signal);
         waitingFor = undefined;
       }
@@ -176,7 +179,10 @@ export function createJournalService(
         const missing = copies.confirmations.missing(copies.register?.nodes.map(({ node }) => node) ?? []);
         found.push(
           `everything waits: fewer than ${String(storeQuorum(n))} of ${String(n)} storage nodes have confirmed this name ` +
-            `server in the last seconds; silent: ${missing.join(", ")}`,
+            `server in the last seconds; silent: ${missing.join(", ")}` +
+            (parts.loss === undefined
+              ? ""
+              : `. If they are lost for ever with all that they know: stop the name server, ${parts.loss.how}, start it again`),
         );
       } else if (awaited.length > 0)
         found.push(`changes wait for the journal copy on storage node ${awaited.join(", ")}`);

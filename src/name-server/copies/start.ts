@@ -1,6 +1,7 @@
 /**
  * The start of a name server whose cluster has nodes: hears enough of them, makes sure that it may go on, claims its
- * epoch, and adopts what members have beyond its own journal. Only then anything is answered.
+ * epoch, and adopts what members have beyond its own journal. Only then anything is answered. With an operator's word that
+ * the others are lost those that are here are enough.
  */
 import { sleep, type Clock } from "../../base/clock.ts";
 import { FsError } from "../../base/errno.ts";
@@ -12,7 +13,7 @@ import type { JournalSource } from "../../metadata-store/types.ts";
 import type { JournalRegister, JournalState } from "../../protocol/journal-methods.ts";
 import type { Copies } from "./copies.ts";
 import { areEnough, countIn, newestRegister, storeQuorum } from "./register.ts";
-import type { CopyNode, CopyPeer } from "./types.ts";
+import type { AcceptedLoss, CopyNode, CopyPeer } from "./types.ts";
 
 export interface Arrival {
   readonly peer: CopyPeer;
@@ -31,27 +32,35 @@ export interface StartParts {
   readonly arrivals: ReadonlyMap<NodeId, Arrival>;
   readonly signal: AbortSignal;
   readonly onWaiting: (text: string | undefined) => void;
+  readonly loss: AcceptedLoss | undefined;
 }
 
 const lookMillis = 50;
 const restoreHint =
   "its folder is an old copy; make an empty one, and start it with --recover --nodes and the addresses of the storage nodes";
 
-/** Rejects with ESTALE when the cluster belongs to another server, with EIO when this journal cannot be brought up to date. */
-export async function startCopies(parts: StartParts): Promise<void> {
-  const { copies, source, nodes } = parts;
+/**
+ * Resolves with whether a loss was accepted: then another server may still believe that it may serve. Rejects with ESTALE
+ * when the cluster belongs to another server, with EIO when this journal cannot be brought up to date.
+ */
+export async function startCopies(parts: StartParts): Promise<boolean> {
+  const { copies, nodes } = parts;
   if (nodes().length === 0) {
     copies.claimEpoch(parts.epoch());
     copies.begin(undefined);
-    return;
+    return false;
   }
-  await enoughArrived(parts);
+  const mayLose = await enoughArrived(parts);
+  if (mayLose) await takeOver(parts);
+  else await goOn(parts);
+  return mayLose;
+}
+
+async function goOn(parts: StartParts): Promise<void> {
+  const { copies, nodes } = parts;
   for (;;) {
-    const states = [...parts.arrivals.values()].map(({ state }) => state);
-    mustBeOurs(parts, newestRegister(states.map(({ register }) => register)));
-    const epoch = Math.max(parts.epoch(), ...states.map((state) => state.epoch + 1));
-    await source.raiseEpoch(epoch);
-    copies.claimEpoch(epoch);
+    mustBeOurs(parts, newestRegister([...parts.arrivals.values()].map(({ state }) => state.register)));
+    await claim(parts);
     const admitted = await admitAll(parts);
     const promised = [...admitted.values()].map(({ state }) => state);
     const register = newestRegister(promised.map((state) => state.register));
@@ -62,33 +71,67 @@ export async function startCopies(parts: StartParts): Promise<void> {
       copies.begin(register);
       return;
     }
-    parts.onWaiting(waitingText(basis, new Set(admitted.keys())));
+    parts.onWaiting(waitingText(basis, new Set(admitted.keys()), parts.loss));
     await sleep(parts.clock, lookMillis, parts.signal);
   }
 }
 
-/** All that are expected within some seconds, then as many as are needed. */
-async function enoughArrived(parts: StartParts): Promise<void> {
-  const { clock, arrivals, nodes, signal } = parts;
+/** As this folder has it, with the nodes that are here: of the others, and of another server's changes, nothing is kept. */
+async function takeOver(parts: StartParts): Promise<void> {
+  const { copies, nodes, server, log } = parts;
+  await claim(parts);
+  const admitted = await admitAll(parts);
+  const register = newestRegister([...admitted.values()].map(({ state }) => state.register));
+  if (register?.server === server) await adopt(parts, register, admitted);
+  const known = nodes().filter(({ node }) => admitted.has(node));
+  const lost = nodes().filter(({ node }) => !admitted.has(node));
+  log.warn(
+    { lost: lost.map(({ node }) => node) },
+    "an operator has accepted the loss of what missing storage nodes know",
+  );
+  // Members' copies are begun anew: nothing says that they belong to this folder.
+  const kept = register === undefined ? undefined : { ...register, members: [], nodes: known };
+  copies.begin(known.length === 0 ? undefined : kept, new Set(lost.map(({ node }) => node)));
+}
+
+/** Above whatever was promised. */
+async function claim({ copies, source, arrivals, epoch }: StartParts): Promise<void> {
+  const promised = [...arrivals.values()].map(({ state }) => state.epoch + 1);
+  const next = Math.max(epoch(), ...promised);
+  await source.raiseEpoch(next);
+  copies.claimEpoch(next);
+}
+
+/** All that are expected within some seconds, then as many as are needed. Resolves with whether those here have to do. */
+async function enoughArrived(parts: StartParts): Promise<boolean> {
+  const { clock, arrivals, nodes, signal, loss } = parts;
   const until = clock.monotonicMillis() + limits.allNodesMillis;
   for (;;) {
     const here = new Set(arrivals.keys());
     const register = newestRegister([...arrivals.values()].map(({ state }) => state.register));
     const basis = register ?? { nodes: nodes().map(({ node, address }) => ({ node, address })) };
     const isAll = countIn(basis, here) === basis.nodes.length;
-    if (isAll || (clock.monotonicMillis() >= until && areEnough(here, [basis]))) return;
-    parts.onWaiting(waitingText(basis, here));
+    if (isAll || clock.monotonicMillis() >= until) {
+      if (here.size > 0 && (await loss?.isGiven()) === true) return true;
+      if (isAll || areEnough(here, [basis])) return false;
+    }
+    parts.onWaiting(waitingText(basis, here, loss));
     await sleep(clock, lookMillis, signal);
   }
 }
 
-function waitingText(basis: Pick<JournalRegister, "nodes">, here: ReadonlySet<NodeId>): string {
+function waitingText(
+  basis: Pick<JournalRegister, "nodes">,
+  here: ReadonlySet<NodeId>,
+  loss: AcceptedLoss | undefined,
+): string {
   const missing = basis.nodes.filter(({ node }) => !here.has(node));
   const names = missing.map(({ node, address }) => `${node} at ${address.host}:${String(address.port)}`);
   const needed = storeQuorum(basis.nodes.length);
   return (
     `the name server does not answer anybody yet: ${String(countIn(basis, here))} of ${String(basis.nodes.length)} storage ` +
-    `nodes are here, ${String(needed)} are needed; missing: ${names.join(", ")}`
+    `nodes are here, ${String(needed)} are needed; missing: ${names.join(", ")}` +
+    (loss === undefined ? "" : `. Start them; or, if they are lost for ever with all that they know, ${loss.how}`)
   );
 }
 

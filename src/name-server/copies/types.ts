@@ -25,4 +25,17 @@ export interface CopyOptions {
   readonly address: Address | null;
   /** It was recovered: it serves only so long after it has claimed its epoch. */
   readonly waitMillis?: number;
+  readonly loss?: AcceptedLoss;
+}
+
+/**
+ * An operator's word, for one start, that storage nodes that do not answer are lost for ever, and that this folder is to be
+ * the cluster's even where their registers say otherwise.
+ */
+export interface AcceptedLoss {
+  /** What operators do to give it, as a part of a sentence. */
+  readonly how: string;
+  isGiven(): Promise<boolean>;
+  /** It has been made use of. */
+  done(): Promise<void>;
 }

@@ -1,4 +1,7 @@
 import test from "ava";
+import { seededRandom } from "../../../src/base/random.ts";
+import { openMemoryStore } from "../../../src/metadata-store/open.ts";
+import { FaultyDisk } from "../../support/faulty-disk.ts";
 import { CopyCluster, stateOf, Watched, type CopyClient, type CopyNode } from "./support.ts";
 
 async function working(
@@ -151,5 +154,87 @@ test("a recovered server waits before it serves", async (t) => {
   t.false(c.copies.serving);
   await c.live(3_000);
   t.true(c.copies.serving);
+  await c.kill();
+});
+
+test("when a majority of the nodes is lost an operator's word is asked for, and enough", async (t) => {
+  const { c, nodes, client } = await working(3);
+  await client.create("file").promise;
+  await c.begin(await c.kill());
+  const started = new Watched(c.starting);
+  await nodes[0]?.begin();
+  await c.live(30_000);
+  t.is(started.state, "pending");
+  t.regex(
+    c.server.status().warnings.join(),
+    /1 of 3 storage nodes are here, 2 are needed; .* lost for ever .*, say so/,
+  );
+  c.mayLose = true;
+  await c.live(14_000);
+  t.false(c.copies.serving, "the one before may still believe that it may serve");
+  t.false(c.mayLose, "it is for one start");
+  await c.live(3_000);
+  t.true(c.copies.serving);
+  t.deepEqual(c.members, [nodes[0]?.id as string]);
+  t.is(c.copies.nodes, 1);
+  const again = await c.laterClient();
+  t.true(await again.has("file"));
+  // They were not lost after all: they count again.
+  for (const node of nodes.slice(1)) await node.begin();
+  await c.live(2_000);
+  t.is(c.copies.nodes, 3);
+  await again.create("later").promise;
+  await c.begin(await c.kill());
+  for (const node of nodes) await node.begin();
+  await c.live(2_000);
+  t.true(c.copies.serving);
+  await c.kill();
+});
+
+test("the only node, emptied, is refused in words, and takes part once an operator has accepted the loss", async (t) => {
+  const { c, nodes, client } = await working(1);
+  await client.create("file").promise;
+  const before = nodes[0]?.port;
+  await c.begin(await c.kill());
+  const emptied = await c.node(undefined, before);
+  const registered = await emptied.begin();
+  await c.live(8_000);
+  t.is(registered.state, "pending");
+  t.regex(c.server.status().warnings.join(), /0 of 1 storage nodes are here, 1 are needed; .*, say so/);
+  c.mayLose = true;
+  await c.live(18_000);
+  t.is(registered.state, "resolved");
+  t.deepEqual(c.members, [emptied.id as string]);
+  t.is(c.copies.nodes, 1);
+  t.true(await (await c.laterClient()).has("file"));
+  await c.kill();
+});
+
+test("a folder made of a dump takes the cluster over: copies of what was before are begun anew", async (t) => {
+  const { c, nodes, client } = await working(3);
+  await client.create("file").promise;
+  const dumped = [...c.store.range({ gte: "", lt: "\xff" })].filter(([key]) => !/^[SR]/.test(key));
+  for (let i = 0; i < 20; i++) await client.create(`after ${String(i)}`).promise;
+  await c.kill();
+  const loaded = new FaultyDisk(seededRandom(3));
+  const store = await openMemoryStore({ disk: loaded, clock: c.clock });
+  store.apply(dumped.map(([key, value]) => [key, Buffer.from(value)]));
+  await store.close();
+  c.serverId = "00000000000000cc";
+  await c.begin(loaded);
+  for (const node of nodes) await node.begin();
+  const started = new Watched(c.starting);
+  await c.live(6_000);
+  t.is(started.state, "rejected");
+  c.mayLose = true;
+  await c.begin(await c.kill());
+  for (const node of nodes) await node.begin();
+  await c.live(18_000);
+  t.true(c.copies.serving);
+  const again = await c.laterClient();
+  t.true(await again.has("file"));
+  t.false(await again.has("after 19"));
+  t.is(c.members.length, 1);
+  t.deepEqual((await stateOf(c.nodeOf(c.members[0]))).copy?.end, c.store.end);
   await c.kill();
 });

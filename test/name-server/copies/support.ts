@@ -30,6 +30,8 @@ export class CopyCluster {
   disk = new FaultyDisk(seededRandom(2));
   serverId = "00000000000000aa";
   waitMillis = 0;
+  /** An operator has said so, for the next start. */
+  mayLose = false;
   store!: Store;
   server!: NameServer;
   starting!: Promise<void>;
@@ -52,7 +54,17 @@ export class CopyCluster {
       store: this.store,
       ...{ clock: this.clock, random: seededRandom(7), log: silentLog },
       options: { replicas: this.replicas, version: "test" },
-      copies: { source: this.store, server: this.serverId, address: null, waitMillis: this.waitMillis },
+      copies: {
+        ...{ source: this.store, server: this.serverId, address: null, waitMillis: this.waitMillis },
+        loss: {
+          how: "say so",
+          isGiven: () => Promise.resolve(this.mayLose),
+          done: () => {
+            this.mayLose = false;
+            return Promise.resolve();
+          },
+        },
+      },
     });
     this.deposed = false;
     this.server.deposed?.catch(() => (this.deposed = true));
@@ -82,8 +94,11 @@ export class CopyCluster {
   }
 
   /** A node with a folder of its own, not connected yet. */
-  async node(disk = new FaultyDisk(seededRandom(10 + this.nodes.length))): Promise<CopyNode> {
-    const node = await CopyNode.open(this, disk, 7500 + this.nodes.length);
+  async node(
+    disk = new FaultyDisk(seededRandom(10 + this.nodes.length)),
+    at = 7500 + this.nodes.length,
+  ): Promise<CopyNode> {
+    const node = await CopyNode.open(this, disk, at, 7500 + this.nodes.length);
     this.nodes.push(node);
     return node;
   }
@@ -212,8 +227,8 @@ export class CopyNode {
     this.keeper = keeper;
   }
 
-  static async open(owner: CopyCluster, disk: FaultyDisk, port: number): Promise<CopyNode> {
-    const identity = await openIdentity(disk, seededRandom(port));
+  static async open(owner: CopyCluster, disk: FaultyDisk, port: number, seed: number): Promise<CopyNode> {
+    const identity = await openIdentity(disk, seededRandom(seed));
     const keeper = await JournalKeeper.open({ disk, identity, log: silentLog, fileBytes: 64 * 1024 });
     return new CopyNode(owner, disk, port, identity, keeper);
   }
