@@ -76,7 +76,9 @@ export async function startHosts(
     const log = openSync(join(dir, `${name}.log`), "a");
     servers.push(spawn(command, rest, { cwd: "/", env, stdio: ["ignore", log, log] }));
     closeSync(log);
-    await until(`${name} serves`, () => readFileSync(join(dir, `${name}.log`), "utf8").includes('"msg":"serving"'));
+    await until(`${name} serves`, () =>
+      /"msg":"(serving|listening)"/.test(readFileSync(join(dir, `${name}.log`), "utf8")),
+    );
   };
   const hosts = network.machines.slice(0, count).map((machine, i): Host => {
     const name = `host-${String(i + 1)}`;
