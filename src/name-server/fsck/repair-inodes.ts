@@ -1,7 +1,13 @@
 /** Repairs of what hangs on inodes, and of the numbers that count them. */
 import type { Ino, SessionId } from "../../base/ids.ts";
 import { keys, xattrNameOfKey } from "../../metadata-store/keys.ts";
-import { decodeCounter, decodeOrphan, decodeXattr, encodeCounter, inodeXattrsMask } from "../../metadata-store/records.ts";
+import {
+  decodeCounter,
+  decodeOrphan,
+  decodeXattr,
+  encodeCounter,
+  inodeXattrsMask,
+} from "../../metadata-store/records.ts";
 import type { Key } from "../../metadata-store/types.ts";
 import { countOfInodes } from "../namespace/index.ts";
 import { changeTime, writeInode } from "../namespace/inodes.ts";
