@@ -141,7 +141,9 @@ export function createNameServer({ store, clock, random, log, options, space, co
   });
   const repair = createRepair({
     ...{ store, clock, log, listening, nodes, maps },
+    downMillis: options.nodeDownMillis ?? limits.nodeDownMillis,
     outMillis: options.nodeOutMillis ?? limits.nodeOutMillis,
+    copiesMin: (copies) => copies,
     compareRoundMillis: options.compareRoundMillis ?? limits.compareRoundMillis,
     traffic: () => requests,
     discard: (blocks) =>

@@ -2,7 +2,8 @@
  * What has to change in the membership of a group next: pure.
  *
  * What always holds: the last member that is whole and up is never taken out, nobody is taken out before what it holds
- * is at as many others as wanted (unless it is gone), and a group has at most one member more than wanted.
+ * is at as many others as wanted (unless it is gone; for those that are only silent see rescue.ts), and a group has at
+ * most one member more than wanted.
  */
 import type { NodeId } from "../../base/ids.ts";
 
@@ -11,6 +12,8 @@ export interface MemberView {
   /** Out, removed or unknown: nothing is expected of it any more. */
   readonly isGone: boolean;
   readonly isDraining: boolean;
+  /** Nodes with the same one fail together. */
+  readonly host: string;
 }
 
 export interface Membership {
@@ -21,33 +24,57 @@ export interface Membership {
 export type Step =
   /** Another node takes the place of a gone one, and copies. */
   | { readonly kind: "replace"; readonly leaver: NodeId }
-  /** A further node joins, and copies: because copies are missing, or so that a draining one can leave. */
-  | { readonly kind: "add"; readonly isUrgent: boolean }
+  /** A further node joins, and copies: copies are missing; or so that a draining one, or one of two on a host, can leave. */
+  | { readonly kind: "add"; readonly why: "missing" | "draining" | "together" }
   /** There is one too many. */
   | { readonly kind: "drop"; readonly leaver: NodeId };
 
-/** `load`: how full a node is compared with others; the fullest leaves where any may. */
+/** What the step depends on beside the group itself. */
+export interface Circumstances {
+  readonly view: (node: NodeId) => MemberView;
+  /** How full a node is compared with others: the fullest leaves where any may. */
+  readonly load: (node: NodeId) => number;
+  /** Whether somebody could join who is on none of these hosts. */
+  readonly hasHostBeside: (hosts: ReadonlySet<string>) => boolean;
+}
+
 export function nextStep(
   { nodes, copying }: Membership,
   replicas: number,
-  view: (node: NodeId) => MemberView,
-  load: (node: NodeId) => number,
+  { view, load, hasHostBeside }: Circumstances,
 ): Step | undefined {
   const hasSourceBeside = (leaver: NodeId | undefined): boolean =>
     nodes.some((id) => id !== leaver && !copying.includes(id) && view(id).isUp);
   const gone = nodes.find((id) => view(id).isGone && hasSourceBeside(id));
   if (gone !== undefined) return { kind: nodes.length > replicas ? "drop" : "replace", leaver: gone };
-  if (nodes.length < replicas) return hasSourceBeside(undefined) ? { kind: "add", isUrgent: true } : undefined;
+  if (nodes.length < replicas) return hasSourceBeside(undefined) ? { kind: "add", why: "missing" } : undefined;
   if (copying.length > 0) return undefined;
   const draining = nodes.filter((id) => view(id).isDraining);
+  const areAllUp = nodes.every((id) => view(id).isUp);
   if (nodes.length > replicas) {
-    if (!nodes.every((id) => view(id).isUp)) return undefined;
-    const [first, ...others] = draining.length > 0 ? draining : nodes;
-    if (first === undefined) return undefined;
-    const leaver = others.reduce((fullest, id) => (load(id) > load(fullest) ? id : fullest), first);
-    return { kind: "drop", leaver };
+    if (!areAllUp) return undefined;
+    const leaver = fullest(draining.length > 0 ? draining : leavingMostHosts(nodes, view), load);
+    return leaver === undefined ? undefined : { kind: "drop", leaver };
   }
-  return draining.length > 0 && hasSourceBeside(undefined) ? { kind: "add", isUrgent: false } : undefined;
+  if (draining.length > 0) return hasSourceBeside(undefined) ? { kind: "add", why: "draining" } : undefined;
+  const hosts = new Set(nodes.map((id) => view(id).host));
+  const isTogether = hosts.size < nodes.length && hasHostBeside(hosts);
+  return isTogether && areAllUp ? { kind: "add", why: "together" } : undefined;
+}
+
+/** Those after whose leaving the others are on as many hosts as possible. */
+function leavingMostHosts(nodes: readonly NodeId[], view: Circumstances["view"]): NodeId[] {
+  const hostsWithout = (leaver: NodeId): number =>
+    new Set(nodes.filter((id) => id !== leaver).map((id) => view(id).host)).size;
+  const most = Math.max(...nodes.map(hostsWithout));
+  return nodes.filter((id) => hostsWithout(id) === most);
+}
+
+function fullest(nodes: readonly NodeId[], load: Circumstances["load"]): NodeId | undefined {
+  return nodes.reduce<NodeId | undefined>(
+    (most, id) => (most === undefined || load(id) > load(most) ? id : most),
+    undefined,
+  );
 }
 
 /** The membership after the step; `joiner` for those that need one. A newcomer takes the leaver's place in the order. */

@@ -1,6 +1,6 @@
 /**
- * Changes the members of groups: a gone one is replaced at once, a draining one and the fullest make way for others a few
- * groups at a time.
+ * Changes the members of groups: a gone one is replaced at once, and a silent one where writers find no other group; a
+ * draining one, one of two on a host and the fullest make way for others a few groups at a time.
  */
 import type { GroupId, NodeId } from "../../base/ids.ts";
 import { limits } from "../../base/limits.ts";
@@ -8,14 +8,28 @@ import type { Log } from "../../base/log.ts";
 import type { PlacementGroup } from "../../protocol/types.ts";
 import type { ClusterMaps } from "../cluster-map.ts";
 import { isGone, type Nodes, type StorageNode } from "../nodes.ts";
-import { chooseMember, placementNodeOf, type PlacementNode } from "../placement.ts";
-import { bytesOn, nextMove, type SizedGroup } from "./balance.ts";
-import { afterStep, healthOf, nextStep, type Membership as Members, type MemberView, type Step } from "./members.ts";
+import { chooseMember, hostsOf, placementNodeOf, type PlacementNode } from "../placement.ts";
+import { bytesOn, nextMove, nextPlace, type BalancedNode, type Move, type SizedGroup } from "./balance.ts";
+import {
+  afterStep,
+  healthOf,
+  nextStep,
+  type Circumstances,
+  type Membership as Members,
+  type MemberView,
+  type Step,
+} from "./members.ts";
+import type { Rescue } from "./rescue.ts";
 import type { Sizes } from "./sizes.ts";
 
 export interface Membership {
   /** Decides and commits what is due. */
   tick(): Promise<void>;
+  /**
+   * Whether a node that is back, with blocks of a group that is whole without it, is to be a member of it again: now, or
+   * when fewer groups change.
+   */
+  welcome(node: StorageNode, group: PlacementGroup): "now" | "later" | "no";
 }
 
 /** Groups changed in one tick: choosing looks at all others. */
@@ -40,6 +54,7 @@ export function createMembership(parts: {
   isFull: (node: NodeId) => boolean;
   isBusy: (group: GroupId) => boolean;
   left: (node: NodeId, group: GroupId) => void;
+  rescue: Rescue;
 }): Membership {
   const { maps, nodes, sizes, log } = parts;
 
@@ -54,7 +69,19 @@ export function createMembership(parts: {
         isUp: node?.state === "up",
         isGone: node === undefined || isGone(node.record) || cannotFill,
         isDraining: node?.record.state === "draining",
+        host: node === undefined ? id : placementNodeOf(node).host,
       };
+    };
+  }
+
+  function circumstancesOf(
+    group: PlacementGroup,
+    load: Circumstances["load"],
+    takers: readonly PlacementNode[],
+  ): Circumstances {
+    return {
+      ...{ view: viewIn(group), load },
+      hasHostBeside: (hosts) => takers.some(({ host }) => !hosts.has(host)),
     };
   }
 
@@ -75,6 +102,11 @@ export function createMembership(parts: {
     return candidates().filter(({ id }) => !group.nodes.includes(id));
   }
 
+  /** How many have one member more than wanted. */
+  function relieved(): number {
+    return maps.groups.filter((group) => group.nodes.length > replicasOf(group)).length;
+  }
+
   function sized(): SizedGroup[] {
     return maps.groups.map(({ group, nodes: members }) => ({ group, nodes: members, bytes: sizes.of(group) ?? 0 }));
   }
@@ -92,21 +124,21 @@ export function createMembership(parts: {
 
   function plan(load: (id: NodeId) => number): Planned[] {
     const planned: Planned[] = [];
-    const takers = candidates();
+    const takers = candidates().map(placementNodeOf);
     for (const group of maps.groups) {
       if (parts.isBusy(group.group)) continue;
-      const step = nextStep(group, replicasOf(group), viewIn(group), load);
+      const step = nextStep(group, replicasOf(group), circumstancesOf(group, load, takers));
       if (step === undefined) continue;
       if (step.kind !== "drop" && takers.every(({ id }) => group.nodes.includes(id))) continue;
       planned.push({ group, step, wholeAndUp: healthOf(group, replicasOf(group), isUp).wholeAndUp });
     }
-    const isPatient = ({ step }: Planned): number => Number(step.kind === "add" && !step.isUrgent);
+    const isPatient = ({ step }: Planned): number => Number(step.kind === "add" && step.why !== "missing");
     planned.sort((a, b) => isPatient(a) - isPatient(b) || a.wholeAndUp - b.wholeAndUp);
-    let relieved = maps.groups.filter((group) => group.nodes.length > replicasOf(group)).length;
-    return planned.filter((each) => isPatient(each) === 0 || relieved++ < relievedMax).slice(0, changesPerTick);
+    let changing = relieved();
+    return planned.filter((each) => isPatient(each) === 0 || changing++ < relievedMax).slice(0, changesPerTick);
   }
 
-  /** Moves that even out how full the nodes are: only while nothing else is to be done. */
+  /** Moves that even out how full the nodes are, and in how many groups: only while nothing else is to be done. */
   function movesOf(): Map<GroupId, NodeId> {
     const moves = new Map<GroupId, NodeId>();
     const isQuiet = maps.groups.every(
@@ -118,11 +150,11 @@ export function createMembership(parts: {
     const balanced = takers.map((node) => ({ ...placementNodeOf(node), capacityBytes: node.record.capacityBytes }));
     let groups = sized();
     while (moves.size < relievedMax) {
-      const move = nextMove(groups, balanced);
+      const move = nextMove(groups, balanced) ?? placeMove(groups, balanced);
       if (move === undefined) break;
       const { group, from, to } = move;
       moves.set(group, to);
-      log.info({ ...move }, "a group moves to an emptier storage node");
+      log.info({ ...move }, "a group moves to another storage node");
       groups = groups.map((each) =>
         each.group === group
           ? { ...each, nodes: each.nodes.map((id) => (id === from ? to : id)), bytes: each.bytes }
@@ -130,6 +162,15 @@ export function createMembership(parts: {
       );
     }
     return moves;
+  }
+
+  function placeMove(groups: readonly SizedGroup[], balanced: readonly BalancedNode[]): Move | undefined {
+    for (const replicas of new Set(maps.groups.map(replicasOf))) {
+      const own = groups.filter(({ group }) => maps.replicasOf(group) === replicas);
+      const move = nextPlace(own, replicas, balanced, groups);
+      if (move !== undefined) return move;
+    }
+    return undefined;
   }
 
   async function commit(planned: readonly Planned[], load: (id: NodeId) => number): Promise<void> {
@@ -147,7 +188,9 @@ export function createMembership(parts: {
     await maps.changeMembers(
       planned.map(({ group }) => group.group),
       (group, replicas) => {
-        const step = parts.isBusy(group.group) ? undefined : nextStep(group, replicas, viewIn(group), load);
+        const step = parts.isBusy(group.group)
+          ? undefined
+          : nextStep(group, replicas, circumstancesOf(group, load, takers));
         if (step === undefined) return undefined;
         const joiner = step.kind === "drop" ? undefined : chosen(group, step, takers, listFor(replicas));
         const after: Members = afterStep(group, step, joiner);
@@ -174,7 +217,12 @@ export function createMembership(parts: {
       .filter((node) => node !== undefined)
       .map(placementNodeOf);
     const others = takers.filter(({ id }) => id !== leaver);
-    return chooseMember(staying, others, groups)?.id;
+    const joiner = chooseMember(staying, others, groups);
+    const isInVain =
+      step.kind === "add" &&
+      step.why === "together" &&
+      hostsOf(staying) === hostsOf([...staying, ...(joiner === undefined ? [] : [joiner])]);
+    return isInVain ? undefined : joiner?.id;
   }
 
   async function move(moves: ReadonlyMap<GroupId, NodeId>): Promise<void> {
@@ -183,12 +231,26 @@ export function createMembership(parts: {
       const isAsBefore = group.copying.length === 0 && group.nodes.length === replicas;
       if (joiner === undefined || !isAsBefore || group.nodes.includes(joiner) || parts.isBusy(group.group))
         return undefined;
-      return afterStep(group, { kind: "add", isUrgent: false }, joiner);
+      return afterStep(group, { kind: "add", why: "missing" }, joiner);
     });
   }
 
   return {
+    welcome(node, group) {
+      const own = maps.groups.filter((each) => replicasOf(each) === replicasOf(group));
+      const takers = candidates();
+      if (!takers.includes(node) || parts.isBusy(group.group)) return "no";
+      const members = group.nodes.map((id) => nodes.get(id)).filter((member) => member !== undefined);
+      const placed = members.map(placementNodeOf);
+      const isApart = hostsOf([...placed, placementNodeOf(node)]) > hostsOf(placed) && hostsOf(placed) < placed.length;
+      const places = own.filter((each) => each.nodes.includes(node.id)).length;
+      const lacks = places < Math.floor((own.length * replicasOf(group)) / takers.length);
+      if (!isApart && !lacks) return "no";
+      return relieved() < relievedMax ? "now" : "later";
+    },
+
     async tick() {
+      if (await parts.rescue.run(candidates().map(placementNodeOf))) return;
       const load = loads();
       const planned = plan(load);
       if (planned.length > 0) {

@@ -59,6 +59,8 @@ export function createReconciliation(
     suspects: Suspects;
     /** Members have changed; who has left is compared too. */
     left: (node: NodeId, group: GroupId) => void;
+    /** Whether a node that is back is to be a further member of a group that is whole without it. */
+    welcome: (node: StorageNode, group: PlacementGroup) => "now" | "later" | "no";
   },
 ): Reconciliation {
   const { store, maps, nodes, orders, pace, clock, log, suspects } = parts;
@@ -77,8 +79,11 @@ export function createReconciliation(
     if (group === undefined) return done;
     if (group.nodes.includes(node.id)) return compareMember(node, id, signal);
     if (mayReturn && (await takeBack(node, id))) return { isDone: false };
-    const isWhole = group.copying.length === 0 && group.nodes.every((member) => nodes.get(member)?.state === "up");
-    if (!isWhole) return { isDone: false, pauseMillis: waitMillis };
+    if (!isWhole(group)) return { isDone: false, pauseMillis: waitMillis };
+    if (mayReturn) {
+      const welcome = await comeBack(node, group);
+      if (welcome !== "no") return { isDone: false, pauseMillis: welcome === "now" ? 0 : waitMillis };
+    }
     busy.add(id);
     try {
       return await emptyFormer(node, group, signal);
@@ -123,16 +128,41 @@ export function createReconciliation(
     return done;
   }
 
-  /** The node comes back into a group that misses a copy, in the place of one that still copies. */
+  /** As many members as wanted have everything, and are there. */
+  function isWhole({ group, nodes: members, copying }: PlacementGroup): boolean {
+    return (
+      copying.length === 0 &&
+      members.length >= (maps.replicasOf(group) ?? members.length) &&
+      members.every((member) => nodes.get(member)?.state === "up")
+    );
+  }
+
+  /** The node is one member more of a group that is whole; then the one leaves that is needed least. */
+  async function comeBack(node: StorageNode, group: PlacementGroup): Promise<"now" | "later" | "no"> {
+    if (parts.welcome(node, group) === "no") return "no";
+    if ((await orders.list(node.id, group.group, 0, 1)).length === 0) return "no";
+    let welcome: "now" | "later" | "no" = "later";
+    await maps.changeMembers([group.group], (now) => {
+      welcome = parts.welcome(node, now);
+      const isAsBefore = now.epoch === group.epoch && isWhole(now);
+      if (welcome !== "now" || !isAsBefore) return undefined;
+      return { nodes: [...now.nodes, node.id], copying: [node.id] };
+    });
+    return welcome;
+  }
+
+  /** The node comes back into a group that misses a copy, in an empty place or that of one that still copies. */
   async function takeBack(node: StorageNode, id: GroupId): Promise<boolean> {
     const group = maps.group(id);
-    const misses = group !== undefined && group.copying.length > 0;
+    const wanted = maps.replicasOf(id) ?? 0;
+    const misses = group !== undefined && (group.copying.length > 0 || group.nodes.length < wanted);
     if (!misses || node.state !== "up" || node.record.state !== "member" || isGone(node.record)) return false;
     if ((await orders.list(node.id, id, 0, 1)).length === 0) return false;
     let left: NodeId | undefined;
     const changed = await maps.changeMembers([id], ({ nodes: members, copying }, replicas) => {
       left = undefined;
       if (busy.has(id) || members.includes(node.id) || members.length - copying.length >= replicas) return undefined;
+      if (members.length < replicas) return { nodes: [...members, node.id], copying: [...copying, node.id] };
       left = copying.find((member) => nodes.get(member)?.state !== "up") ?? copying[0];
       if (left === undefined) return undefined;
       const leaver = left;

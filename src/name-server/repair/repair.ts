@@ -19,6 +19,7 @@ import { createMembership } from "./membership.ts";
 import { createOrders } from "./orders.ts";
 import { createPace } from "./pace.ts";
 import { createReconciliation } from "./reconcile.ts";
+import { createRescue } from "./rescue.ts";
 import { createSizes } from "./sizes.ts";
 import { createSuspects } from "./suspects.ts";
 
@@ -44,7 +45,10 @@ export function createRepair(parts: {
   listening: ListeningTime;
   nodes: Nodes;
   maps: ClusterMaps;
+  downMillis: number;
   outMillis: number;
+  /** How many members a group with so many replicas must have to take blocks. */
+  copiesMin: (replicas: number) => number;
   /** Everything that every node holds is compared once in this time. */
   compareRoundMillis: number;
   /** A number that rises with each request of a client. */
@@ -61,6 +65,7 @@ export function createRepair(parts: {
   const reconciliation = createReconciliation({
     ...{ store, maps, nodes, orders, pace, clock, log, suspects, left },
     discard: parts.discard,
+    welcome: (node, group) => membership.welcome(node, group),
   });
   const jobs = createCopyJobs({
     ...{ store, maps, nodes, orders, pace, clock, log, sizes },
@@ -73,6 +78,15 @@ export function createRepair(parts: {
     ...{ maps, nodes, sizes, log, left },
     isFull: (node) => jobs.isFull(node),
     isBusy: (group) => reconciliation.isBusy(group),
+    rescue: createRescue({
+      ...{ maps, nodes, sizes, log, copiesMin: parts.copiesMin },
+      isBusy: (group) => reconciliation.isBusy(group),
+      isSilent: ({ state, heardAt }) => state === "down" && listening.now() - heardAt > parts.downMillis,
+      left(node, group) {
+        jobs.stop(group, node);
+        reconciliation.returned(node, [group]);
+      },
+    }),
   });
   const rounds = createComparisonRounds({
     ...{ clock, nodes, maps, roundMillis: parts.compareRoundMillis },
