@@ -1,9 +1,10 @@
 /** Repair with real processes: nodes that die, lose their disks, go in a majority; every byte is compared afterwards. */
-import { readdirSync, rmSync } from "node:fs";
+import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
+import type { StatusReply } from "../../src/protocol/status.ts";
 import { startCluster, type Cluster, type ClusterOptions } from "../support/cluster.ts";
-import { compare, complaints, fill, isWhole, keepBusy, look, nodeOf, silence, until } from "./repair/acting.ts";
+import { compare, complaints, fill, isWhole, keepBusy, look, nodeOf, pause, silence, until } from "./repair/acting.ts";
 
 const MB = 1_000_000;
 
@@ -70,10 +71,11 @@ repairTest("a node whose disk was emptied is a new one, and gets everything agai
   const folder = join(c.dir, "storage-2");
   for (const entry of readdirSync(folder)) rmSync(join(folder, entry), { recursive: true });
   c.up();
-  const there = nodeOf(c, await look(c), "storage-2");
-  t.not(there.id, wiped.id);
-  const old = (await look(c)).nodes.find(({ id }) => id === wiped.id);
-  t.is(old?.state, "out", "at once, not after so and so many seconds of silence");
+  const there = await until(c, "a new node is there", (status) => nodeOf(c, status, "storage-2").id !== wiped.id, {
+    everyMillis: 5,
+  });
+  const stateOf = (status: StatusReply): unknown => status.nodes.find(({ id }) => id === wiped.id)?.state;
+  t.is(stateOf(there), "out", "at once, not after so and so many seconds of silence");
   const whole = await until(c, "all groups are whole again", isWhole);
   t.is(whole.nodes.find(({ id }) => id === wiped.id)?.groups, 0);
   t.is(complaints(c), undefined);
@@ -82,3 +84,92 @@ repairTest("a node whose disk was emptied is a new one, and gets everything agai
   await compare(c, 3, "files");
   t.is(complaints(c), undefined);
 });
+
+repairTest(
+  "while a majority of the nodes is gone nothing is repaired, and all goes on afterwards",
+  { nodes: 4 },
+  async (t, c) => {
+    await fill(c, "files", 10, 6 * MB);
+    const before = await until(c, "all groups are whole", isWhole);
+    const survivor = nodeOf(c, before, "storage-1");
+    const gone = ["storage-2", "storage-3", "storage-4"];
+    for (const name of gone) c.kill(name);
+    const end = performance.now() + (silence.outAfter + 5) * 1000;
+    const late = c.sh(
+      "head -c 5000000 /dev/urandom | tee late | md5sum > /var/tmp/dfs-late-$$; sync late; md5sum < late | cmp - /var/tmp/dfs-late-$$; rm /var/tmp/dfs-late-$$",
+    );
+    const failed = late.catch(() => undefined);
+
+    await until(c, "repair waits", ({ repair }) => repair.state === "waiting");
+    const told = c.dfs("status", `127.0.0.1:${String(c.port)}`).stdout;
+    for (const name of gone) t.regex(told, new RegExp(`repair waits for .*${nodeOf(c, before, name).address}`));
+    while (performance.now() < end) {
+      const now = await look(c);
+      t.is(now.repair.state, "waiting");
+      t.is(now.repair.copiedBytes, 0);
+      t.deepEqual(
+        now.nodes.map(({ state, groups }) => [state, groups]),
+        before.nodes.map(({ id, groups }) => [id === survivor.id ? "up" : "down", groups]),
+      );
+      t.true(nodeOf(c, now, "storage-1").blocks >= survivor.blocks, "nothing was deleted");
+      await pause(250);
+    }
+
+    c.up();
+    await failed;
+    await t.notThrowsAsync(late, "what was written meanwhile waited");
+    const after = await until(c, "all groups are whole again", isWhole);
+    t.is(after.repair.copiedBytes, 0);
+    t.deepEqual(
+      after.nodes.map(({ state, groups }) => [state, groups]),
+      before.nodes.map(({ groups }) => ["up", groups]),
+    );
+    await compare(c, 4, "files");
+    t.is(complaints(c), undefined);
+  },
+);
+
+repairTest("a node that returns keeps what is right and loses what others have", { nodes: 4 }, async (t, c) => {
+  await fill(c, "files", 25, 6 * MB);
+  await fill(c, "others", 4, 6 * MB);
+  c.kill("storage-4");
+  await until(
+    c,
+    "others took its place",
+    (status) => isWhole(status) && nodeOf(c, status, "storage-4").state === "out",
+  );
+  await c.sh("rm -r others; sync .");
+  const { repair } = await look(c);
+  c.up();
+  const back = await until(
+    c,
+    "what others have is deleted there",
+    (status) => nodeOf(c, status, "storage-4").blocks === 0,
+  );
+  t.is(nodeOf(c, back, "storage-4").state, "up");
+  t.is(back.repair.copiedBytes, repair.copiedBytes, "nothing was copied for that");
+  t.is(complaints(c), undefined);
+
+  // The name server stands still while the node comes back: so that not everything is copied when it is there.
+  const had = segmentBytes(c, "storage-3");
+  t.true(had > 10 * MB);
+  c.kill("storage-3");
+  await until(c, "others copy", ({ repair: { state } }) => state === "copying", { everyMillis: 5 });
+  c.kill("name");
+  c.up();
+  const whole = await until(c, "all groups are whole", isWhole);
+  t.regex(
+    c.log("name"),
+    new RegExp(`"node":"${nodeOf(c, whole, "storage-3").id}".*is back in a group that it had left`),
+  );
+  // Deleted blocks are compacted away, after a while.
+  await until(c, "the node holds no more than before", () => segmentBytes(c, "storage-3") <= had, { seconds: 60 });
+  t.true(whole.repair.copiedBytes < 0.9 * had, "nor did others copy all of it");
+  await compare(c, 4, "files");
+  t.is(complaints(c), undefined);
+});
+
+function segmentBytes(cluster: Cluster, node: string): number {
+  const folder = join(cluster.dir, node, "segments");
+  return readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+}

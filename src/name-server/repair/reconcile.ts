@@ -224,7 +224,23 @@ export function createReconciliation(
     return found;
   }
 
+  /** Before anything is compared: while others copy what the node has. */
+  async function takeAllBack(signal: AbortSignal): Promise<void> {
+    for (const [id, due] of waiting) {
+      const node = nodes.get(id);
+      if (node === undefined) continue;
+      for (const [group, { at, mayReturn }] of due) {
+        if (isOver(signal) || node.state !== "up") break;
+        if (!mayReturn || at > clock.monotonicMillis() || maps.group(group)?.nodes.includes(id) === true) continue;
+        await takeBack(node, group).catch((error: unknown) => {
+          log.warn({ node: id, group, problem: String(error) }, "a storage node could not be taken back now");
+        });
+      }
+    }
+  }
+
   async function work(signal: AbortSignal): Promise<void> {
+    await takeAllBack(signal);
     for (const [id, due] of waiting) {
       const node = nodes.get(id);
       if (node === undefined || node.record.state === "removed") waiting.delete(id);

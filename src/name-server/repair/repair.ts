@@ -96,6 +96,8 @@ export function createRepair(parts: {
   });
   const running = new Set<Promise<void>>();
   let deciding: Promise<void> | undefined;
+  /** Listening time of the last moment in which a majority was silent: those who follow it have their time to return, too. */
+  let waitedAt = -Infinity;
 
   /** A node is no member of the group any more. */
   function left(node: NodeId, group: GroupId): void {
@@ -112,7 +114,8 @@ export function createRepair(parts: {
   async function declareOut(): Promise<void> {
     const now = listening.now();
     for (const node of nodes.all()) {
-      if (node.state === "up" || isGone(node.record) || now - node.heardAt <= parts.outMillis) continue;
+      const silentSince = Math.max(node.heardAt, waitedAt);
+      if (node.state === "up" || isGone(node.record) || now - silentSince <= parts.outMillis) continue;
       log.warn({ node: node.id, address: addressText(node.record) }, "a storage node is out: others take its place");
       await nodes.decide(node, { out: true });
     }
@@ -120,6 +123,7 @@ export function createRepair(parts: {
 
   async function decide(): Promise<void> {
     if (waitsFor().length > 0) {
+      waitedAt = listening.now();
       jobs.stopAll();
       return;
     }

@@ -65,7 +65,7 @@ test("what is written under the members of before is refused", async (t) => {
   await cluster.stop();
 });
 
-test("a majority of nodes gone at once: nothing is repaired, and all goes on when they return", async (t) => {
+test("a majority of nodes gone at once: nothing is repaired, and all goes on when they return, also one by one", async (t) => {
   const played = await start(3);
   const { cluster, client, nodes } = played;
   const [one, two, three] = nodes as [TestNode, TestNode, TestNode];
@@ -85,6 +85,8 @@ test("a majority of nodes gone at once: nothing is repaired, and all goes on whe
   t.true(nodes.every(({ copyOrders }) => copyOrders.length === 0));
   const joined = client.session === undefined ? null : cluster.server.cluster;
   await two.register({ cluster: joined });
+  await live(cluster, outMillis / 2, { clients: [client], nodes: [one, two] });
+  t.is(status(cluster).nodes[2]?.state, "down", "who is still away then has as long to return as one that dies alone");
   await three.register({ cluster: joined });
   await live(cluster, 3_000, { clients: [client], nodes });
   t.is(status(cluster).groups.healthy, before.length);
