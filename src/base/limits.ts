@@ -146,6 +146,10 @@ export const limits = {
   fsckStretch: 1_000_000,
   /** A check that nobody asks about for so long ends. */
   fsckIdleMillis: 60_000,
+  /** The metadata store is read and verified: so long after the start, so often, at this rate. */
+  metadataScrubAfterMillis: 600_000,
+  metadataScrubMillis: 24 * 3_600_000,
+  metadataScrubBytesPerSecond: 16 * 1024 * 1024,
 
   /** A deleted block stays readable for so long, for readers with an older layout. */
   reclaimGraceMillis: 5_000,

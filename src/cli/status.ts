@@ -43,6 +43,7 @@ export function formatStatus(status: StatusReply): string {
       repairLine(status.repair) +
       (status.reclaim.queuedBlocks > 0 ? `; ${String(status.reclaim.queuedBlocks)} blocks to delete` : "") +
       (status.conversions.queued > 0 ? `; copies of ${String(status.conversions.queued)} files to change` : ""),
+    `meta    ${verifiedText(status.metadata)}`,
     "",
     ...nodeTable(status.nodes),
     "",
@@ -99,6 +100,11 @@ function repairLine(repair: StatusReply["repair"]): string {
   const { bytesToGo, bytesPerSecond, secondsLeft } = repair;
   const rate = secondsLeft === null ? "" : `, ${formatBytes(bytesPerSecond)}/s, ${seconds(secondsLeft)} left`;
   return `; repair of ${String(repair.groupsWaiting)}: ${formatBytes(bytesToGo)} to go${rate}`;
+}
+
+function verifiedText({ verifiedBytes, verifiedMillisAgo }: StatusReply["metadata"]): string {
+  if (verifiedMillisAgo === null) return "not verified since the start";
+  return `${formatBytes(verifiedBytes)} verified ${seconds(verifiedMillisAgo / 1000)} ago`;
 }
 
 function seconds(value: number): string {

@@ -91,11 +91,11 @@ export async function readSnapshot(
 }
 
 /** Reads the whole state once; rejects with EIO if a value is wrong, with WrongState if the table sums are. */
-export async function verifyState(state: PinnedState, pause: () => Promise<void>): Promise<void> {
+export async function verifyState(state: PinnedState, pause: (bytes: number) => Promise<void>): Promise<void> {
   const sums = new TableSums();
   for (const page of pagesOf(state)) {
     addTo(sums, page);
-    await pause();
+    await pause(page.reduce((bytes, [key, value]) => bytes + key.length + value.length, 0));
   }
   assertSums(state, sums);
 }

@@ -152,9 +152,8 @@ export class Store implements MetadataStore, JournalSource {
     return (this.#room ??= deferred()).promise;
   }
 
-  /** Reads everything once and compares it with its checksums and table sums. Rejects with EIO, and fails the store. */
-  async verify(): Promise<void> {
-    await this.#withPinned((state) => verifyState(state, () => new Promise(setImmediate)));
+  async verify(pause: (bytes: number) => Promise<void> = () => new Promise(setImmediate)): Promise<void> {
+    await this.#withPinned((state) => verifyState(state, pause));
   }
 
   /** Lets `use` read one state that contains everything applied before the call, while the store goes on. */

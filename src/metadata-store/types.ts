@@ -41,8 +41,11 @@ export interface MetadataStore extends MetadataReader {
    * while the store goes on. What it is held for costs disk space: not longer than it takes to read.
    */
   pinned<T>(use: (state: PinnedState) => Promise<T>): Promise<T>;
-  /** Reads everything once and compares it with its checksums and table sums. Rejects with EIO, and fails the store. */
-  verify(): Promise<void>;
+  /**
+   * Reads everything once and compares it with its checksums and table sums. Rejects with EIO, and fails the store; or as
+   * `pause` does, which is called after every page of so many bytes (default: lets requests through).
+   */
+  verify(pause?: (bytes: number) => Promise<void>): Promise<void>;
   /** Flushes, applies everything to the materialised store, closes. */
   close(): Promise<void>;
 }

@@ -40,6 +40,7 @@ import { counted } from "./repair/traffic.ts";
 import { createConversions } from "./replicas/conversions.ts";
 import { createReplies } from "./replies.ts";
 import { createDamage } from "./scrub/damage.ts";
+import { createMetadataScrub } from "./scrub/metadata-scrub.ts";
 import { createScrubHandlers } from "./scrub/handlers.ts";
 import { createServiceHandlers } from "./service-handlers.ts";
 import { silentAfterFailure } from "./silence.ts";
@@ -188,10 +189,11 @@ export function createNameServer({ store, clock, random, log, options, space, co
       repair.suspect(node, block);
     },
   });
+  const metadataScrub = createMetadataScrub({ store, clock, log, background });
   const status = (): ReturnType<NameServer["status"]> =>
     describeStatus({
       ...{ store, sessions, leases, nodes, maps, allocation, capacity, reclaim, repair, rewriting, refused },
-      ...{ conversions, listening, replicas },
+      ...{ conversions, listening, replicas, metadataScrub },
       cluster: knownCluster(),
       version: options.version,
       uptimeMillis: clock.monotonicMillis() - startedAt,
@@ -255,6 +257,7 @@ export function createNameServer({ store, clock, random, log, options, space, co
     rewriting.tick();
     repair.tick();
     conversions.tick();
+    metadataScrub.tick();
     if (ticks++ % ticksPerProbe === 0) background.run("look at the free space", () => capacity.probe());
   }
 

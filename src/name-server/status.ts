@@ -15,6 +15,7 @@ import type { RefusedNodes } from "./refused-nodes.ts";
 import type { Rewriting } from "./rewrite/rewriting.ts";
 import { healthOf } from "./repair/members.ts";
 import type { Repair } from "./repair/repair.ts";
+import type { MetadataScrub } from "./scrub/metadata-scrub.ts";
 import type { Sessions } from "./sessions.ts";
 
 export function describeStatus(parts: {
@@ -30,6 +31,7 @@ export function describeStatus(parts: {
   rewriting: Rewriting;
   repair: Repair;
   refused: RefusedNodes;
+  metadataScrub: MetadataScrub;
   listening: ListeningTime;
   cluster: string;
   version: string;
@@ -79,6 +81,7 @@ export function describeStatus(parts: {
     conversions: { queued: parts.conversions.queued },
     rewrite: parts.rewriting.statistics,
     repair: parts.repair.status(),
+    metadata: parts.metadataScrub.status(),
     ...(parts.journal === undefined ? {} : { copies: parts.journal.status() }),
     warnings: [...(parts.journal?.warnings() ?? []), ...warnings(parts)],
   };

@@ -60,6 +60,8 @@ export interface StatusReply {
     readonly rewrittenBytes: number;
   };
   readonly repair: RepairStatus;
+  /** The last time that all metadata were read and verified: how much that was, and how long ago (null: not since the start). */
+  readonly metadata: { readonly verifiedBytes: number; readonly verifiedMillisAgo: number | null };
   /** Absent: this name server has its journal not copied. */
   readonly copies?: CopiesStatus;
   /** Why something waits, in words; empty when all is well. */

@@ -61,6 +61,25 @@ for (const kind of storeKinds) {
     await third.close();
   });
 
+  test(`${kind.name}: a verification that is cut off leaves the store at work`, async (t) => {
+    const clock = new SimulatedClock();
+    const store = await kind.open({ ...smallOptions, clock, disk: await kind.disk(t) });
+    for (let i = 0; i < 2_000; i++) store.apply([[`i${String(i)}`, Buffer.alloc(300, i)]]);
+    await clock.advance(5_000);
+    let bytes = 0;
+    const cut = store.verify((read) => {
+      bytes += read;
+      return Promise.reject(new Error("enough"));
+    });
+    await t.throwsAsync(cut, { message: "enough" });
+    t.true(bytes > 0 && bytes < 300 * 2_000, `${String(bytes)} bytes`);
+    t.false(store.hasFailed);
+    store.apply([["ia", text("1")]]);
+    await clock.advance(5_000);
+    await store.verify();
+    await store.close();
+  });
+
   test(`${kind.name}: ranges see the newest layer, skip removed keys, obey bounds, limit and direction`, async (t) => {
     const clock = new SimulatedClock();
     const store = await kind.open({ ...smallOptions, clock, disk: await kind.disk(t) });
