@@ -38,7 +38,7 @@ const changeName = (parent: Ino, name: Name): Want => change(parent, [{ kind: "e
 const takeFile = (ino: Ino): Want => change(ino, everything, "exclusive");
 const insisting = (want: Want, insist: boolean | undefined): Want => (insist === true ? { ...want, insist } : want);
 
-const readOne: Wants<"getattr"> = (_reader, { ino }) => [read(ino)];
+const readOne: Wants<"readlink"> = (_reader, { ino }) => [read(ino)];
 const changeOne: Wants<"removexattr"> = (_reader, { ino }) => [change(ino, attributes, "exclusive")];
 const nameNew: Wants<"mkdir"> = (_reader, { parent, name }) => [changeName(parent, name)];
 
@@ -90,7 +90,7 @@ const copyFileRange: Wants<"copyFileRange"> = (_reader, { from, to, toOffset, le
 /** Methods that are not here want nothing. */
 export const requestWants = {
   lookup,
-  getattr: readOne,
+  getattr: (_reader, { ino, insist }) => [insisting(read(ino), insist)],
   readlink: readOne,
   getxattr: readOne,
   listxattr: readOne,

@@ -35,7 +35,8 @@ export const namespaceMethods = {
     request: z.object({ parent: ino, name: z.union([name, z.literal("."), z.literal("..")]) }),
     reply: z.object({ attributes: attributes.nullable(), leases: leaseGrants }),
   },
-  getattr: { request: z.object({ ino }), reply: leased },
+  /** `insist`: the kernel reads by the size it is told, so a lease is granted even while the inode bounces. */
+  getattr: { request: z.object({ ino, insist: z.boolean().optional() }), reply: leased },
   /**
    * Changes what is given. A new `size` truncates or extends with a hole, clears setuid/setgid unless the caller is
    * root, and sets mtime and ctime. `fromOpenFile`: the caller has it open for writing, so no write permission is needed.

@@ -1,12 +1,13 @@
 /** GETATTR, SETATTR and STATFS. A change of size goes through the file's content, which holds writes and flushes back. */
 import type { Nanos } from "../base/attributes.ts";
+import { sleep } from "../base/clock.ts";
 import { FsError } from "../base/errno.ts";
 import type { Handle, Ino } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import type { AttributeChanges, AttributesReply, Operations, RequestContext } from "../fuse/operations.ts";
 import { setattrAhead } from "./ahead-attributes.ts";
 import { inodeOf, staleIfGone, type Core } from "./core.ts";
-import { hold, type Inode } from "./inode.ts";
+import { hasBufferedReader, hold, type Inode } from "./inode.ts";
 import { lostPrivileges } from "./privileges.ts";
 import { letGo } from "./use.ts";
 import { attributesReply, visibleAttributes } from "./visible-attributes.ts";
@@ -104,18 +105,35 @@ function isChownOfNothing(request: RequestContext, inode: Inode, changes: Attrib
   return isOwner && Object.keys(changes).length === 0;
 }
 
-/** From the server; what was removed and only lives in this table is answered from it. */
-async function askAttributes(core: Core, request: RequestContext, ino: Ino): Promise<AttributesReply> {
-  const { nameServer, coherence, inodes } = core;
-  const since = coherence.moment;
+/** Asked so often, a millisecond apart and more, attributes are told without a lease. */
+const leaseAttemptsMax = 3;
+
+/**
+ * From the server; what was removed and only lives in this table is answered from it.
+ *
+ * Of a file that the kernel reads through its pages it is asked for with a lease, again if there was none: the kernel
+ * drops an answer that another one has overtaken, though that may be the older one, and reads on up to the older size.
+ * Under a lease the notice that comes before any change makes it drop the older one.
+ */
+export async function askAttributes(core: Core, request: RequestContext, ino: Ino): Promise<AttributesReply> {
+  const { clock, nameServer, coherence, inodes } = core;
   const known = inodes.get(ino);
   if (known?.removed === true && !known.orphan && known.attributes !== undefined) {
     return { attributes: visibleAttributes(known), attributesValidMillis: 0 };
   }
   try {
-    const { attributes } = await nameServer.ask("getattr", { ino }, { signal: request.signal });
-    const inode = inodes.update(attributes, since);
-    return inode === undefined ? { attributes, attributesValidMillis: 0 } : attributesReply(coherence, inode);
+    for (let attempt = 1; ; attempt++) {
+      const since = coherence.moment;
+      const insist = known !== undefined && hasBufferedReader(known);
+      const { attributes } = await nameServer.ask("getattr", { ino, insist }, { signal: request.signal });
+      const inode = inodes.update(attributes, since);
+      if (inode === undefined) return { attributes, attributesValidMillis: 0 };
+      const mayBeGranted = insist && core.leases.validMillis() > 0;
+      if (!mayBeGranted || coherence.trusts(inode) || attempt === leaseAttemptsMax) {
+        return attributesReply(coherence, inode);
+      }
+      await sleep(clock, attempt, request.signal);
+    }
   } catch (error) {
     if (known?.removed === true && known.attributes !== undefined) {
       return { attributes: visibleAttributes(known), attributesValidMillis: 0 };

@@ -3,8 +3,9 @@ import type { Ino } from "../base/ids.ts";
 import type { Name } from "../base/name.ts";
 import type { AbsentEntry, Entry, Operations, RequestContext } from "../fuse/operations.ts";
 import { giveUp } from "../remote/give-up.ts";
+import { askAttributes } from "./attributes.ts";
 import { inodeOf, staleIfGone, type Core } from "./core.ts";
-import type { Inode } from "./inode.ts";
+import { hasBufferedReader, type Inode } from "./inode.ts";
 import { seenAt } from "./places.ts";
 import { entryReply } from "./visible-attributes.ts";
 
@@ -19,7 +20,17 @@ export function nameOperations(core: Core): Pick<Operations, "lookup" | "forget"
     if (attributes === null) return { absent: true, entryValidMillis: coherence.nameValidMillis(parent, since) };
     const inode = inodes.enter(attributes, since);
     if (name !== "." && name !== "..") seenAt(core, inode, parent, name);
+    if (!coherence.trusts(inode) && hasBufferedReader(inode)) await askAgain(request, inode);
     return entryReply(coherence, inode, parent, since);
+  };
+
+  /** With a lease: see askAttributes. The kernel's lookup has been counted: it is answered with what is known. */
+  const askAgain = async (request: RequestContext, { ino }: Inode): Promise<void> => {
+    try {
+      await askAttributes(core, request, ino);
+    } catch (error) {
+      core.log.debug({ ino, error: String(error) }, "attributes could not be asked for with a lease");
+    }
   };
 
   /** From memory; undefined: it has to be asked for. */

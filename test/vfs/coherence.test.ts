@@ -59,6 +59,40 @@ test("leases given back: the kernel forgets names, then inodes, and new answers 
   t.is(again.attributesValidMillis, 0);
 });
 
+test("what the kernel reads through its pages has its attributes asked for with a lease, again if there was none", async (t) => {
+  const { operations, server } = await fakeMount();
+  const { entry, opened } = await createFile(operations, "file");
+  const ino = entry.attributes.ino;
+  const insisted = (): unknown[] =>
+    server.calls.splice(0).map(({ request }) => (request as { insist?: boolean }).insist);
+  server.leases.grants = false;
+  await server.leases.recallAll();
+  insisted();
+
+  t.is((await operations.getattr(from(), ino, undefined)).attributesValidMillis, 0);
+  t.deepEqual(insisted(), [true, true, true]);
+  // Looked up by name: what the name told is not what the kernel gets.
+  const release = server.hold("lookup");
+  const found = lookup(operations, "file");
+  await turns();
+  const written = server.put({ ...server.get(ino), size: 77 });
+  release();
+  t.is((await found).attributes.size, written.size);
+  t.deepEqual(insisted(), [undefined, true, true, true]);
+  server.leases.grants = true;
+  await server.leases.recallAll();
+  t.true((await operations.getattr(from(), ino, undefined)).attributesValidMillis > 0);
+  t.deepEqual(insisted(), [true]);
+
+  // Nobody has it open any more: nothing is insisted on.
+  await operations.release(from(), ino, opened.handle, undefined);
+  server.leases.grants = false;
+  await server.leases.recallAll();
+  insisted();
+  await operations.getattr(from(), ino, undefined);
+  t.deepEqual(insisted(), [false]);
+});
+
 test("an answer that was asked for before a recall is valid for no time after it", async (t) => {
   const { operations, vfs, server } = await fakeMount();
   await createFile(operations, "file");
@@ -81,8 +115,9 @@ test("an answer that was asked for before a recall is valid for no time after it
 
 test("an answer that a recall of its own inode overtook is used once", async (t) => {
   const { operations, server } = await fakeMount();
-  const { entry } = await createFile(operations, "file");
+  const { entry, opened } = await createFile(operations, "file");
   const ino = entry.attributes.ino;
+  await operations.release(from(), ino, opened.handle, undefined);
   await server.leases.recall(ino);
   const release = server.hold("getattr");
   const waiting = operations.getattr(from(), ino, undefined);
