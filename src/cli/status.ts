@@ -41,6 +41,7 @@ export function formatStatus(status: StatusReply): string {
     `files   ${String(status.files)}`,
     `groups  ${String(groups.healthy)} healthy, ${String(groups.degraded)} degraded, ${String(groups.lost)} lost` +
       repairLine(status.repair) +
+      (status.repair.lostBlocks > 0 ? `, ${String(status.repair.lostBlocks)} blocks lost` : "") +
       (status.reclaim.queuedBlocks > 0 ? `; ${String(status.reclaim.queuedBlocks)} blocks to delete` : "") +
       (status.conversions.queued > 0 ? `; copies of ${String(status.conversions.queued)} files to change` : ""),
     `meta    ${verifiedText(status.metadata)}`,

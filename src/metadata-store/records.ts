@@ -38,6 +38,8 @@ const format = 1;
  * without a name (O_TMPFILE) and may still get one.
  */
 export const inodeFlags = { accessAcl: 1, defaultAcl: 2, capability: 4, linkable: 8 } as const;
+/** Those that tell of an extended attribute. */
+export const inodeXattrsMask = inodeFlags.accessAcl | inodeFlags.defaultAcl | inodeFlags.capability;
 
 /** Three bits of the flags: how many copies the blocks of a file are to have, or of what is made in a directory; 0: default. */
 const replicasShift = 4;

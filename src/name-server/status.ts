@@ -161,6 +161,9 @@ function nodeWarnings(nodes: Nodes, maps: ClusterMaps, repair: Repair): string[]
   }
   const { lostBlocks, lost } = repair.status();
   if (lostBlocks > 0)
-    found.push(`${String(lostBlocks)} blocks have no undamaged copy on any storage node: ${lost.join(", ")}`);
+    found.push(
+      `${String(lostBlocks)} blocks have no undamaged copy on any storage node; dfs fsck --data names their files: ` +
+        lost.join(", "),
+    );
   return found;
 }

@@ -67,6 +67,14 @@ test.serial("rot is repaired by a scrub, and at a read that does not notice; on 
       "if cat f > /dev/null 2> /var/tmp/dfs-rot; then echo whole; else cat /var/tmp/dfs-rot; fi",
     );
     t.regex(output, /Input\/output error/);
+    const isTold = (): boolean => cluster.status().repair.lostBlocks > 0;
+    for (let waited = 0; waited < 60 && !isTold(); waited++) await new Promise((resolve) => setTimeout(resolve, 500));
+    const told = cluster.dfs("status", server).stdout;
+    t.regex(told, /^! \d+ blocks have no undamaged copy on any storage node; dfs fsck --data names their files: /m);
+    t.regex(told, /, [1-9]\d* blocks lost$/m);
+    const checked = cluster.dfs("fsck", "--data", "--name-server", server);
+    t.is(checked.status, 4, checked.stdout + checked.stderr);
+    t.regex(checked.stdout, /^\/f: block .* is lost, that part cannot be read: it is damaged on node/m);
     await cluster.sh("rm f; echo after > after; cat after");
   } finally {
     cluster.down();

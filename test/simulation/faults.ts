@@ -1,21 +1,25 @@
 /** What goes wrong in a run: chosen by its seed, one thing after the other, until `end`. */
 import { seededRandom, type Random } from "../../src/base/random.ts";
-import type { Kind } from "./shape.ts";
+import { failSync, fillDisk, flipBit, loseIndex, slowDisk } from "./disk-faults.ts";
+import { MemberChanges } from "./member-changes.ts";
+import type { Shape } from "./shape.ts";
 import type { World } from "./world.ts";
 
 export class Faults {
   readonly #world: World;
   readonly #random: Random;
-  readonly #kind: Kind;
+  readonly #shape: Shape;
+  readonly #members: MemberChanges;
   /** The storage node whose disk rots: all others keep a good copy of everything. */
   readonly #rotten: string;
   #isOver = false;
 
-  constructor(world: World, kind: Kind) {
+  constructor(world: World, shape: Shape) {
     this.#world = world;
-    this.#kind = kind;
+    this.#shape = shape;
     this.#random = seededRandom(world.random.below(2 ** 32));
     this.#rotten = this.#any(world.hosts("storage-node"));
+    this.#members = new MemberChanges(world, this.#random, shape);
   }
 
   /** `count` faults, at most so long after each other. */
@@ -30,18 +34,24 @@ export class Faults {
 
   end(): void {
     this.#isOver = true;
+    this.#members.end();
     this.#world.heal();
   }
 
   /** Bits flip, on the one disk that does so. */
   rot(): void {
-    for (let bits = 1 + this.#random.below(60); bits > 0; bits--) this.#world.flipBit(this.#rotten);
+    for (let bits = 1 + this.#random.below(60); bits > 0; bits--) flipBit(this.#world, this.#rotten);
   }
 
   #one(): void {
     const world = this.#world;
-    if (this.#kind === "rot" && this.#random.below(2) === 0) {
+    const { kind } = this.#shape;
+    if (kind === "rot" && this.#random.below(2) === 0) {
       this.rot();
+      return;
+    }
+    if (kind === "members" && this.#random.below(3) > 0) {
+      this.#members.one();
       return;
     }
     const host = this.#any(world.hosts());
@@ -81,16 +91,16 @@ export class Faults {
         world.network.breakOneSide(host);
         break;
       case 11:
-        world.fillDisk(server, this.#random.below(30_000));
+        fillDisk(world, server, this.#random.below(30_000));
         break;
       case 12: {
         const node = this.#any(world.hosts("storage-node"));
-        world.loseIndex(node, this.#pause());
+        loseIndex(world, node, this.#pause());
         break;
       }
       case 13:
-        if (this.#random.below(2) === 0) world.failSync(server);
-        else world.slowDisk(server, 1 + this.#random.below(100));
+        if (this.#random.below(2) === 0) failSync(world, server);
+        else slowDisk(world, server, 1 + this.#random.below(100));
         break;
     }
   }

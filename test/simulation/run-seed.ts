@@ -58,7 +58,7 @@ export async function runSeed(seed: number, onNote?: (line: string) => void): Pr
   return { seed, problems, undecided, hash, steps, operations: world.recording.entries.length, simulatedMillis: now };
 }
 
-async function live(world: World, { kind }: Shape): Promise<void> {
+async function live(world: World, shape: Shape): Promise<void> {
   const { events, problems, random } = world;
   for (const host of world.hosts()) world.start(host);
   const areAllUp = (): boolean => world.hosts().every((host) => world.isUp(host));
@@ -76,15 +76,17 @@ async function live(world: World, { kind }: Shape): Promise<void> {
     return;
   }
   const operations = 15 + random.below(40);
-  const pauseMillis = [5, 50, 500, 2_000][random.below(4)] ?? 5;
+  // Where nodes leave, that has to be noticed meanwhile.
+  const pauses = shape.kind === "members" ? [500, 1_000, 2_000, 4_000] : [5, 50, 500, 2_000];
+  const pauseMillis = pauses[random.below(4)] ?? 5;
   const workload = new Workload(world, { processesPerClient: 1 + random.below(3), operations, pauseMillis });
   world.onMounted = (client) => {
     workload.begin(client);
   };
   for (const client of world.clients) workload.begin(client);
-  const faults = new Faults(world, kind);
+  const faults = new Faults(world, shape);
   const spanMillis = 200 + (operations * pauseMillis) / 2;
-  const count = random.below(9);
+  const count = random.below(9) + (shape.kind === "members" ? 4 : 0);
   faults.begin(count, (2 * spanMillis) / (count + 1));
   await events.runUntil(() => workload.unfinished.length === 0, 20_000 + 2 * spanMillis);
   faults.end();
@@ -110,7 +112,7 @@ async function live(world: World, { kind }: Shape): Promise<void> {
     problems.push(`after the power was lost: ${describeUnfinished(world, workload)}`);
     return false;
   };
-  switch (kind) {
+  switch (shape.kind) {
     case "plain":
       if ((await look()) && random.below(2) === 0 && (await losePower())) await look();
       return;

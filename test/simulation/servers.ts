@@ -27,7 +27,7 @@ export const diskBytes = 256 * MiB;
 export const reserveBytes = 4 * MiB;
 
 export const nameServerAddress: Address = { host: "names", port: 7400 };
-const storagePort = 7500;
+export const storagePort = 7500;
 
 /** What outlives the processes of one host. */
 export interface Host {

@@ -9,6 +9,8 @@ import type { World } from "./world.ts";
 
 /** Longer than copies are retried after (a minute), several times. */
 const settleMillis = 600_000;
+/** No file is told to have more. */
+const copiesMax = 3;
 const lookMillis = 500;
 const listedAtOnce = 1_000;
 
@@ -52,13 +54,16 @@ function whole(world: World, waiting: Waiting): Promise<void> {
 }
 
 /** What is still to be done; undefined: nothing. */
-function unsettled({ groups, repair, conversions }: StatusReply): string | undefined {
+function unsettled({ nodes, groups, repair, conversions }: StatusReply): string | undefined {
   if (groups.degraded + groups.lost > 0) return `groups: ${JSON.stringify(groups)}`;
   if (repair.state !== "idle" || repair.suspects + repair.lostBlocks > 0) return `repair: ${JSON.stringify(repair)}`;
+  const serving = nodes.filter(({ state }) => state === "up");
+  const draining = nodes.filter(({ state, groups: left }) => state === "draining" && left > 0);
+  if (draining.length > 0 && serving.length >= copiesMax) return `draining ${JSON.stringify(draining)}`;
   return conversions.queued > 0 ? `${String(conversions.queued)} conversions` : undefined;
 }
 
-function statusOf(world: World): StatusReply | undefined {
+export function statusOf(world: World): StatusReply | undefined {
   const running = world.running("names");
   return running?.kind === "name-server" ? running.server.status() : undefined;
 }

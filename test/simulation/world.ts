@@ -13,7 +13,6 @@ import { Recording, type Life } from "./record.ts";
 import type { Shape } from "./shape.ts";
 import {
   diskBytes,
-  reserveBytes,
   newHost,
   startNameServer,
   startStorageNode,
@@ -37,12 +36,13 @@ export interface MountedClient {
 type Running = RunningNameServer | RunningStorageNode | ({ readonly kind: "client" } & MountedClient);
 
 interface Place {
-  readonly host: Host;
+  host: Host;
   readonly kind: Running["kind"];
   machine: Machine | undefined;
   running: Running | undefined;
   life: Life | undefined;
-  isPowered: boolean;
+  /** Nothing starts it before. */
+  absentUntil: number;
 }
 
 /** How soon what was killed starts again. */
@@ -67,9 +67,20 @@ export class World {
     this.events = new Events(options.onNote);
     this.random = seededRandom(options.seed);
     this.network = new Network(this.events, this.#seeded());
-    this.#addHost("names", "name-server");
-    for (let i = 1; i <= options.nodes; i++) this.#addHost(`storage-${String(i)}`, "storage-node");
-    for (let i = 1; i <= options.clients; i++) this.#addHost(`client-${String(i)}`, "client");
+    this.addHost("names", "name-server");
+    for (let i = 1; i <= options.nodes; i++) this.addHost(`storage-${String(i)}`, "storage-node");
+    for (let i = 1; i <= options.clients; i++) this.addHost(`client-${String(i)}`, "client");
+  }
+
+  /** A further one, which has never run. */
+  addHost(name: string, kind: Running["kind"]): void {
+    const place = { host: newHost(name, this.#seeded()), kind, absentUntil: 0 };
+    this.#places.set(name, { ...place, machine: undefined, running: undefined, life: undefined });
+  }
+
+  /** What there is of it while no process runs. */
+  host(name: string): Host {
+    return this.#place(name).host;
   }
 
   hosts(kind?: Running["kind"]): string[] {
@@ -93,11 +104,10 @@ export class World {
 
   start(host: string): void {
     const place = this.#place(host);
-    if (place.machine !== undefined) return;
+    if (place.machine !== undefined || this.events.now < place.absentUntil) return;
     const skewMillis = this.random.below(4) === 0 ? this.random.below(20_000) - 10_000 : 0;
     const machine = new Machine({ events: this.events, host, seed: this.random.below(2 ** 32), skewMillis });
     place.machine = machine;
-    place.isPowered = true;
     this.network.powered(host);
     this.events.note(`${host} starts`);
     this.#run(place, machine).then(
@@ -132,9 +142,26 @@ export class World {
       this.network.vanished(place.machine);
       this.#end(place);
     }
-    place.isPowered = false;
     place.host.disk = place.host.disk.crash();
     this.#startLater(host, restartMillis);
+  }
+
+  /** Without power for so long, whatever happens to others. */
+  takeAway(host: string, millis: number): void {
+    this.powerOff(host, { restartMillis: millis });
+    this.#place(host).absentUntil = this.events.now + millis;
+  }
+
+  /** It loses everything: it comes back, at the same address, as one that was never there. */
+  wipe(host: string, pause: Pause): void {
+    this.powerOff(host, pause);
+    this.events.note(`${host}'s disk is another one, and empty`);
+    this.#place(host).host = newHost(host, this.#seeded());
+  }
+
+  /** Its process may end by itself from now on: its disk fails. */
+  mayFail(host: string): void {
+    this.#mayFail.add(host);
   }
 
   /** The process stands still for so long. */
@@ -149,48 +176,6 @@ export class World {
     });
   }
 
-  /** One bit of what this storage node has stored is inverted, wherever it may be. */
-  flipBit(host: string): void {
-    const { disk } = this.#place(host).host;
-    const files = disk.files("segments").filter((path) => disk.bytesOf(path).length > 0);
-    const path = files[this.random.below(Math.max(1, files.length))];
-    if (path === undefined) return;
-    const offset = this.random.below(disk.bytesOf(path).length);
-    this.events.note(`${host}'s disk flips a bit of ${path} at ${String(offset)}`);
-    disk.flip(path, offset, 1 << this.random.below(8));
-  }
-
-  /** The next sync on this host's disk fails, upon which the process ends by itself. */
-  failSync(host: string): void {
-    this.events.note(`${host}'s disk fails to sync`);
-    this.#mayFail.add(host);
-    this.#place(host).host.disk.fail("sync", "EIO");
-  }
-
-  /** There is no more room on this host's disk for so long. */
-  fillDisk(host: string, millis: number): void {
-    const { host: full, kind } = this.#place(host);
-    this.events.note(`${host}'s disk is full`);
-    // The name server's reserve is less than half used up by what goes on all the same.
-    const roomBytes = kind === "name-server" ? reserveBytes / 2 : 10_000;
-    full.disk.capacity = full.disk.usedBytes + roomBytes;
-    this.events.schedule(millis, () => {
-      this.events.note(`${host}'s disk has room again`);
-      full.disk.capacity = diskBytes;
-    });
-  }
-
-  /** The storage node is killed, and its index is gone. */
-  loseIndex(host: string, pause: Pause): void {
-    this.events.note(`${host}'s index is lost`);
-    this.kill(host, pause);
-    void this.#place(host).host.index.discard();
-  }
-
-  slowDisk(host: string, millis: number): void {
-    this.#place(host).host.slowness.millis = millis;
-  }
-
   /** Every link is whole, every disk fast and without fault. */
   heal(): void {
     this.events.note("everything is healed");
@@ -203,16 +188,6 @@ export class World {
 
   #seeded(): Random {
     return seededRandom(this.random.below(2 ** 32));
-  }
-
-  #addHost(name: string, kind: Running["kind"]): void {
-    const host = newHost(name, this.#seeded());
-    this.#places.set(name, {
-      host,
-      kind,
-      ...{ machine: undefined, running: undefined, life: undefined },
-      isPowered: true,
-    });
   }
 
   #place(host: string): Place {

@@ -247,6 +247,41 @@ test("damage is found at the next start: then there is no copy, and it can be be
   }
 });
 
+test("a register with a flipped bit anywhere stops the node: it does not know what it has promised", async (t) => {
+  const node = await TestKeeper.open(freshDisk());
+  await node.raise(7);
+  const size = node.disk.bytesOf("register.json").length;
+  for (let at = 0; at < size - 1; at++) {
+    const disk = node.disk.kill();
+    disk.flip("register.json", at);
+    const opened = TestKeeper.open(disk);
+    await t.throwsAsync(opened, { message: /register\.json is damaged: .*give it an empty folder/ }, String(at));
+    disk.flip("register.json", at);
+  }
+  t.is((await (await TestKeeper.open(node.disk.kill())).state()).epoch, 7);
+});
+
+test("flipped bits in the prepared file are never read as records", async (t) => {
+  const node = await TestKeeper.open(freshDisk(), 16 * 1024);
+  await node.begin();
+  let end: Position = origin;
+  let spares = 0;
+  for (let i = 1; i <= 40; i++) {
+    end = await node.append(end, record(end, "x".repeat(1_000)));
+    if (!(await node.disk.exists("journal/spare"))) continue;
+    spares += 1;
+    const bytes = node.disk.bytesOf("journal/spare");
+    for (let at = 0; at < bytes.length; at += 4_096) node.disk.flip("journal/spare", at + (i % 600));
+  }
+  t.true(spares > 5);
+  const again = await TestKeeper.open(node.disk.crash(), 16 * 1024);
+  t.deepEqual((await again.state()).copy?.end, end);
+  t.deepEqual(
+    await again.indices(),
+    Array.from({ length: 40 }, (_, i) => i + 1),
+  );
+});
+
 test("an error of the disk ends it; a full disk refuses and goes on", async (t) => {
   const node = await TestKeeper.open(freshDisk(), 64 * 1024);
   await node.begin();

@@ -11,7 +11,7 @@ import {
   decodeInode,
   decodeOrphan,
   decodeXattr,
-  inodeFlags,
+  inodeXattrsMask,
   type InodeRecord,
 } from "../../metadata-store/records.ts";
 import { flagOf } from "../namespace/xattr-store.ts";
@@ -75,7 +75,7 @@ function checkInode(check: Check, ino: Ino, record: InodeRecord): void {
     const text = `${at} has ${String(record.bytesUsed)} bytes in use, and no extents`;
     report({ text, about, repair: fixUsed(ino, record.content) });
   }
-  const hasFlags = (record.flags & ~inodeFlags.linkable) !== 0;
+  const hasFlags = (record.flags & inodeXattrsMask) !== 0;
   if ((record.xattrCount > 0 || hasFlags) && !hasAny(check, keys.xattrsFrom(ino))) {
     report({ text: `${at} says it has xattrs, and has none`, about, repair: fixXattrs(ino) });
   }
@@ -111,7 +111,7 @@ export async function checkXattrs(check: Check): Promise<void> {
       return;
     }
     if (found !== pieces) check.report({ text: `pieces of an xattr of inode ${String(ino)} are missing`, about });
-    if (record.xattrCount === pieces && flags === (record.flags & ~inodeFlags.linkable)) return;
+    if (record.xattrCount === pieces && flags === (record.flags & inodeXattrsMask)) return;
     const text = `inode ${String(ino)} counts ${String(record.xattrCount)} pieces of xattrs, and has ${String(pieces)}`;
     check.report({ text, about, repair: fixXattrs(ino) });
   };

@@ -1,7 +1,13 @@
 /** Repairs of what hangs on inodes, and of the numbers that count them. */
 import type { Ino, SessionId } from "../../base/ids.ts";
 import { keys, xattrNameOfKey } from "../../metadata-store/keys.ts";
-import { decodeCounter, decodeOrphan, decodeXattr, encodeCounter, inodeFlags } from "../../metadata-store/records.ts";
+import {
+  decodeCounter,
+  decodeOrphan,
+  decodeXattr,
+  encodeCounter,
+  inodeXattrsMask,
+} from "../../metadata-store/records.ts";
 import type { Key } from "../../metadata-store/types.ts";
 import { countOfInodes } from "../namespace/index.ts";
 import { changeTime, writeInode } from "../namespace/inodes.ts";
@@ -49,7 +55,7 @@ export function fixXattrs(ino: Ino): Repair {
       const record = inodeOf(transaction, ino);
       if (record === undefined) return false;
       let xattrCount = 0;
-      let flags = record.flags & inodeFlags.linkable;
+      let flags = record.flags & ~inodeXattrsMask;
       for (const [key, value] of transaction.range({ gte: keys.xattrsFrom(ino), lt: keys.xattrsEnd(ino) })) {
         const name = xattrNameOfKey(key);
         if (name === undefined) continue;

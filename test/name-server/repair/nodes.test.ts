@@ -194,7 +194,9 @@ test("a damaged copy that a client reports is replaced; one that nobody has is c
   await eventually(played, nodes, () => status(cluster).repair.lostBlocks === 1, "it is lost");
   t.regex(
     status(cluster).warnings.join("\n"),
-    new RegExp(`1 blocks have no undamaged copy on any storage node: ${blockName(second)}`),
+    new RegExp(
+      `1 blocks have no undamaged copy on any storage node; dfs fsck --data names their files: ${blockName(second)}`,
+    ),
   );
   two.onCopy = () => undefined;
   await two.disconnect();
