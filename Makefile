@@ -1,6 +1,6 @@
 # A cluster on this machine: make up, make status, make down. Development: make check, make test, make bench.
 # Settings: MNT= mount point, DIR= data and logs, PORT= name server (storage nodes at PORT+100...), NODES=, REPLICAS=,
-# CAPACITY= of each storage node (for example 10G; default: what its disk has), DOWN_AFTER= and OUT_AFTER= seconds of
+# MIN_REPLICAS= copies that are enough while nodes are missing, CAPACITY= of each storage node (for example 10G; default: what its disk has), DOWN_AFTER= and OUT_AFTER= seconds of
 # silence after which a storage node is down (10) and out (600).
 
 MNT ?= /mnt/dfs
@@ -8,6 +8,7 @@ DIR ?= .dfs
 PORT ?= 7400
 NODES ?= 3
 REPLICAS ?= 2
+MIN_REPLICAS ?=
 CAPACITY ?=
 DOWN_AFTER ?=
 OUT_AFTER ?=
@@ -44,7 +45,7 @@ dist/.built: node_modules/.installed tsconfig.json tsconfig.build.json $(SOURCES
 	@touch $@
 
 up: build
-	@$(DFS) cluster up --dir '$(DIR)' --port $(PORT) --mount '$(MNT)' --nodes $(NODES) --replicas $(REPLICAS) $(if $(CAPACITY),--capacity $(CAPACITY)) $(if $(DOWN_AFTER),--down-after $(DOWN_AFTER)) $(if $(OUT_AFTER),--out-after $(OUT_AFTER))
+	@$(DFS) cluster up --dir '$(DIR)' --port $(PORT) --mount '$(MNT)' --nodes $(NODES) --replicas $(REPLICAS) $(if $(MIN_REPLICAS),--min-replicas $(MIN_REPLICAS)) $(if $(CAPACITY),--capacity $(CAPACITY)) $(if $(DOWN_AFTER),--down-after $(DOWN_AFTER)) $(if $(OUT_AFTER),--out-after $(OUT_AFTER))
 
 status: build
 	@$(DFS) status 127.0.0.1:$(PORT)

@@ -17,6 +17,7 @@ export interface ClusterOptions {
   readonly mount: string;
   readonly nodes: number;
   readonly replicas: number;
+  readonly minReplicas?: number;
   /** Seconds of silence after which a storage node is down, and out. */
   readonly downAfter: number;
   readonly outAfter: number;
@@ -43,6 +44,7 @@ export async function clusterUp(options: ClusterOptions): Promise<void> {
   };
   const settings = [
     ...["--replicas", String(options.replicas)],
+    ...(options.minReplicas === undefined ? [] : ["--min-replicas", String(options.minReplicas)]),
     ...["--down-after", String(options.downAfter), "--out-after", String(options.outAfter)],
   ];
   await start("name", ["name-server", "--data", join(dir, "name"), "--listen", nameServer, ...settings], nameServer);

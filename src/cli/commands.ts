@@ -36,6 +36,11 @@ export function buildProgram(): Program {
     new Option("--out-after <seconds>", "others take the place of a storage node that is silent for so long")
       .argParser(parseSeconds)
       .default(limits.nodeOutMillis / 1000);
+  const minReplicas = (): Option =>
+    new Option(
+      "--min-replicas <n>",
+      "while nodes for more are missing, so many copies are enough to go on; the others are made later (default: all)",
+    ).argParser(parseCount(1, limits.replicasMax));
   const say = (line: string): void => {
     console.log(line);
   };
@@ -46,6 +51,7 @@ export function buildProgram(): Program {
     .requiredOption("--data <folder>", "where the metadata is kept")
     .option("--listen <host:port>", "where to listen", parseAddress, defaultNameServer)
     .option("--replicas <n>", "copies of every block", parseCount(1, limits.replicasMax), limits.replicasDefault)
+    .addOption(minReplicas())
     .addOption(downAfter())
     .addOption(outAfter())
     .option("--recover", "make the folder, which is empty, anew from the storage nodes' copies", false)
@@ -58,6 +64,7 @@ export function buildProgram(): Program {
         data: string;
         listen: Address;
         replicas: number;
+        minReplicas?: number;
         downAfter: number;
         outAfter: number;
         recover: boolean;
@@ -212,6 +219,7 @@ export function buildProgram(): Program {
     )
     .option("--nodes <n>", "storage nodes", parseCount(1, 64), 3)
     .option("--replicas <n>", "copies of every block", parseCount(1, limits.replicasMax), limits.replicasDefault)
+    .addOption(minReplicas())
     .option("--capacity <size>", "of each storage node")
     .addOption(downAfter())
     .addOption(outAfter())
@@ -222,6 +230,7 @@ export function buildProgram(): Program {
         port: number;
         nodes: number;
         replicas: number;
+        minReplicas?: number;
         downAfter: number;
         outAfter: number;
         capacity?: string;

@@ -12,6 +12,7 @@ import { serve } from "../rpc/open.ts";
 import type { Address } from "../rpc/types.ts";
 import { reportReady } from "./daemon.ts";
 import { acceptedLoss } from "./accepted-loss.ts";
+import { CommandFailure } from "./failure.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { refuseHalfLoaded } from "./half-loaded.ts";
 import { createLifetime } from "./lifetime.ts";
@@ -25,6 +26,8 @@ export interface NameServerCommand {
   readonly data: string;
   readonly listen: Address;
   readonly replicas: number;
+  /** Absent: as many as `replicas`. */
+  readonly minReplicas?: number;
   /** Seconds of silence after which a storage node is down, and out. */
   readonly downAfter: number;
   readonly outAfter: number;
@@ -35,6 +38,8 @@ export interface NameServerCommand {
 }
 
 export async function runNameServer(command: NameServerCommand): Promise<number> {
+  if (command.minReplicas !== undefined && command.minReplicas > command.replicas)
+    throw new CommandFailure("--min-replicas must not be more than --replicas");
   const log = createLog("name-server", { debug: command.debug });
   const lifetime = createLifetime(log);
   const surroundings = createSurroundings(log, { secretFile: command.secretFile, serving: command.listen });
@@ -58,6 +63,7 @@ export async function runNameServer(command: NameServerCommand): Promise<number>
     log,
     options: {
       replicas: command.replicas,
+      minReplicas: command.minReplicas,
       version: programVersion(),
       nodeDownMillis: command.downAfter * 1000,
       nodeOutMillis: command.outAfter * 1000,

@@ -59,7 +59,8 @@ export function createAllocation(parts: {
   }
 
   function isHealthy(group: PlacementGroup): boolean {
-    return group.nodes.every(isUp);
+    const replicas = maps.replicasOf(group.group) ?? group.nodes.length;
+    return group.nodes.length >= maps.copiesMin(replicas) && group.nodes.every(isUp);
   }
 
   function groupsOf(replicas: number): PlacementGroup[] {
@@ -72,11 +73,13 @@ export function createAllocation(parts: {
     return Math.floor(free / blockFootprintBytes);
   }
 
-  /** The healthy groups on as many hosts as any of them, each with its weight. */
+  /** The healthy groups with as many members as wanted, on as many hosts as any of them, each with its weight. */
   function planFor(replicas: number): readonly Candidate[] {
     const known = plans.get(replicas);
     if (known?.version === maps.version) return known.open;
-    const healthy = groupsOf(replicas).filter((group) => isHealthy(group) && blocksFree(group) > 0);
+    const open = groupsOf(replicas).filter((group) => isHealthy(group) && blocksFree(group) > 0);
+    const complete = open.filter((group) => group.nodes.length >= replicas);
+    const healthy = complete.length > 0 ? complete : open;
     const hosts = healthy.map((group) =>
       hostsOf(
         group.nodes
@@ -93,9 +96,9 @@ export function createAllocation(parts: {
       freeBytes,
       replicas,
     );
-    const open = spread.map((group, at) => ({ group, weight: weights[at] ?? 1, blocksFree: 0 }));
-    plans.set(replicas, { version: maps.version, open });
-    return open;
+    const weighed = spread.map((group, at) => ({ group, weight: weights[at] ?? 1, blocksFree: 0 }));
+    plans.set(replicas, { version: maps.version, open: weighed });
+    return weighed;
   }
 
   function withSpace(replicas: number): Candidate[] {
@@ -132,8 +135,14 @@ export function createAllocation(parts: {
 
   function tooFewNodes(replicas: number): string {
     const up = nodes.all().filter(({ state }) => state === "up").length;
-    const needed = `${String(replicas)} storage node${replicas === 1 ? "" : "s"} needed for ${String(replicas)} replica${replicas === 1 ? "" : "s"}`;
-    return `${needed}, ${String(up)} ${up === 1 ? "is" : "are"} up: block writes wait`;
+    const least = maps.copiesMin(replicas);
+    if (up >= least) {
+      const copies = least < replicas ? `${String(least)} of ${String(replicas)}` : String(replicas);
+      return `no group of storage nodes can store ${copies} replicas now: block writes wait until members are replaced or back`;
+    }
+    const needed = `${String(least)} storage node${least === 1 ? "" : "s"} needed for ${String(replicas)} replica${replicas === 1 ? "" : "s"}`;
+    const rule = least < replicas ? ` (at least ${String(least)})` : "";
+    return `${needed}${rule}, ${String(up)} ${up === 1 ? "is" : "are"} up: block writes wait`;
   }
 
   return {

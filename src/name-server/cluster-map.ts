@@ -17,7 +17,10 @@ import { groupsWanted, lackGroups, planGroups, type PlacementNode } from "./plac
 import type { Membership } from "./repair/members.ts";
 
 export interface ClusterMaps {
-  /** Reads the groups and reserves versions; resolves when that is durable. */
+  /**
+   * Reads the groups and reserves versions; resolves when that is durable. What was written to groups that have too few
+   * members now, when fewer were enough, is refused.
+   */
   load(): Promise<void>;
   /** The map as it is now. The same object until something changes. */
   current(): ClusterMap;
@@ -26,6 +29,8 @@ export interface ClusterMaps {
   group(id: GroupId): PlacementGroup | undefined;
   /** How many copies the blocks of a group are meant to have: never changes. */
   replicasOf(id: GroupId): number | undefined;
+  /** How many members a group that is meant to have so many copies must have at least to take blocks. */
+  copiesMin(replicas: number): number;
   /** A node came up, went down, moved or joined. */
   changed(): void;
   /**
@@ -52,12 +57,14 @@ export function createClusterMaps(parts: {
   store: MetadataStore;
   execution: Execution;
   replicas: number;
+  /** Copies that a block must have at least; absent: all that it is meant to have. */
+  minReplicas: number | undefined;
   /** The nodes as the map shows them. */
   nodes: () => readonly ClusterNode[];
   /** Called after every change. */
   onChange: () => void;
 }): ClusterMaps {
-  const { store, execution, replicas } = parts;
+  const { store, execution, replicas, minReplicas } = parts;
   const groups: PlacementGroup[] = [];
   const byId = new Map<GroupId, PlacementGroup>();
   const replicasById = new Map<GroupId, number>();
@@ -72,6 +79,27 @@ export function createClusterMaps(parts: {
     await execution.change((transaction) => {
       transaction.put(versionKey, encodeCounter(reservedBelow));
     });
+  }
+
+  const copiesMin = (copies: number): number => Math.min(copies, minReplicas ?? copies);
+
+  /** For groups whose members must not take blocks any more as they are. */
+  async function endEpochs(ended: readonly PlacementGroup[]): Promise<void> {
+    for (let at = 0; at < ended.length; at += groupsPerBatch) {
+      await execution.change((transaction) => {
+        for (const { group, epoch, nodes, copying } of ended.slice(at, at + groupsPerBatch)) {
+          const value = transaction.get(keys.group(group));
+          if (value === undefined) continue;
+          transaction.put(keys.group(group), encodeGroup({ ...decodeGroup(value), epoch: epoch + 1 }));
+          replace({ group, epoch: epoch + 1, nodes, copying });
+        }
+      });
+    }
+  }
+
+  function replace(group: PlacementGroup): void {
+    groups[groups.findIndex((each) => each.group === group.group)] = group;
+    byId.set(group.group, group);
   }
 
   function changed(): void {
@@ -166,8 +194,7 @@ export function createClusterMaps(parts: {
         return changed;
       });
       for (const group of batch) {
-        groups[groups.findIndex((each) => each.group === group.group)] = group;
-        byId.set(group.group, group);
+        replace(group);
         done.push(group.group);
       }
     }
@@ -189,6 +216,7 @@ export function createClusterMaps(parts: {
     groups,
     group: (id) => byId.get(id),
     replicasOf: (id) => replicasById.get(id),
+    copiesMin,
     changed,
 
     async load() {
@@ -199,10 +227,12 @@ export function createClusterMaps(parts: {
       const reserved = store.get(versionKey);
       version = reserved === undefined ? 1 : decodeCounter(reserved);
       await reserve();
+      await endEpochs(groups.filter(({ group, nodes }) => nodes.length < copiesMin(replicasById.get(group) ?? 0)));
     },
 
     current() {
-      map ??= { version, replicas, nodes: [...parts.nodes()], groups: [...groups] };
+      const fewer = minReplicas === undefined ? {} : { minReplicas };
+      map ??= { version, replicas, ...fewer, nodes: [...parts.nodes()], groups: [...groups] };
       return map;
     },
 

@@ -113,7 +113,7 @@ export function createNameServer({ store, clock, random, log, options, space, co
           nodes: () => copyNodes(nodes.all()),
         });
   const maps = createClusterMaps({
-    ...{ store, execution, replicas },
+    ...{ store, execution, replicas, minReplicas: options.minReplicas },
     nodes: () =>
       nodes.all().map(({ id, record, state }) => ({ id, address: { host: record.host, port: record.port }, state })),
     onChange: () => {
@@ -144,7 +144,6 @@ export function createNameServer({ store, clock, random, log, options, space, co
     ...{ store, clock, log, listening, nodes, maps },
     downMillis: options.nodeDownMillis ?? limits.nodeDownMillis,
     outMillis: options.nodeOutMillis ?? limits.nodeOutMillis,
-    copiesMin: (copies) => copies,
     compareRoundMillis: options.compareRoundMillis ?? limits.compareRoundMillis,
     traffic: () => requests,
     discard: (blocks) =>

@@ -122,6 +122,12 @@ function warnings(parts: {
     found.push(
       `${String(lost)} of ${String(maps.groups.length)} groups have no node that is up: their blocks cannot be read`,
     );
+  const narrow = maps.groups.filter(({ group, nodes: members }) => members.length < (maps.replicasOf(group) ?? 0));
+  if (narrow.length > 0)
+    found.push(
+      `${String(narrow.length)} groups have fewer nodes than replicas: what is written now is stored fewer times ` +
+        "(--min-replicas), and completed when storage nodes are back",
+    );
   if (problem === undefined && !allocation.hasSpace({ avoid: [] }))
     found.push("the storage nodes are full: block writes fail");
   if (capacity.space().metadataFull) found.push("the name server's disk is down to its reserve: nothing may grow");

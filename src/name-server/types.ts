@@ -22,6 +22,8 @@ export type RemotePeer = Peer<PeerMethods>;
 export interface NameServerOptions {
   /** Copies of every block. */
   readonly replicas: number;
+  /** Copies that a block must have at least, while nodes for more are missing; absent: all of them. */
+  readonly minReplicas?: number | undefined;
   /** Shown by status. */
   readonly version: string;
   /** Free space below which the metadata store takes nothing new; default: 5 % of the disk, at least the limit's. */

@@ -142,10 +142,14 @@ export const placementGroup = z.object({
 });
 export type PlacementGroup = z.infer<typeof placementGroup>;
 
-/** Where blocks live. A map with a higher version replaces one with a lower. */
+/**
+ * Where blocks live. A map with a higher version replaces one with a lower. `minReplicas`: a group that has fewer members
+ * takes no blocks (absent: fewer than the copies that its blocks are meant to have).
+ */
 export const clusterMap = z.object({
   version: count,
   replicas,
+  minReplicas: replicas.optional(),
   nodes: z.array(clusterNode),
   groups: z.array(placementGroup),
 });

@@ -36,6 +36,8 @@ interface Writing {
   readonly startedAt: number;
   readonly signal: AbortSignal | undefined;
   readonly numbers: BlockNumbers;
+  /** Copies wanted; undefined: as many as the cluster has by default. */
+  readonly copies: number | undefined;
   /** Nodes that failed this very write; forgotten when nothing else is left. */
   readonly avoided: Set<NodeId>;
   /** Answers that more attempts will hardly change. */
@@ -90,6 +92,7 @@ class Writer implements BlockWriter {
       startedAt,
       signal,
       numbers: this.#numbersFor(options.replicas),
+      copies: options.replicas,
       avoided: new Set(),
       refusals: 0,
       fullSince: undefined,
@@ -198,8 +201,10 @@ class Writer implements BlockWriter {
     if (now - writing.startedAt >= limits.blockWriteMillis) throw tooLong(problem);
   }
 
-  #isUsable(group: PlacementGroup, { avoided }: Writing): boolean {
+  #isUsable(group: PlacementGroup, { avoided, copies }: Writing): boolean {
     const up = this.#up();
+    const { replicas, minReplicas = Infinity } = this.#options.nameServer.map;
+    if (group.nodes.length < Math.min(copies ?? replicas, minReplicas)) return false;
     return group.nodes.every((id) => up.has(id) && !avoided.has(id) && !this.#isPoor(id));
   }
 

@@ -27,6 +27,7 @@ const prefix = "/tmp/dfs-test-";
 export interface ClusterOptions {
   readonly nodes?: number;
   readonly replicas?: number;
+  readonly minReplicas?: number;
   readonly capacity?: string;
   /** Seconds of silence after which a storage node is down, and out. */
   readonly downAfter?: number;
@@ -78,6 +79,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       const args = ["cluster", "up", "--dir", clusterDir, "--mount", mnt, "--port", String(port)];
       if (nodes !== undefined) args.push("--nodes", String(nodes));
       if (options.replicas !== undefined) args.push("--replicas", String(options.replicas));
+      if (options.minReplicas !== undefined) args.push("--min-replicas", String(options.minReplicas));
       if (options.capacity !== undefined) args.push("--capacity", options.capacity);
       if (options.downAfter !== undefined) args.push("--down-after", String(options.downAfter));
       if (options.outAfter !== undefined) args.push("--out-after", String(options.outAfter));

@@ -47,8 +47,6 @@ export function createRepair(parts: {
   maps: ClusterMaps;
   downMillis: number;
   outMillis: number;
-  /** How many members a group with so many replicas must have to take blocks. */
-  copiesMin: (replicas: number) => number;
   /** Everything that every node holds is compared once in this time. */
   compareRoundMillis: number;
   /** A number that rises with each request of a client. */
@@ -79,7 +77,7 @@ export function createRepair(parts: {
     isFull: (node) => jobs.isFull(node),
     isBusy: (group) => reconciliation.isBusy(group),
     rescue: createRescue({
-      ...{ maps, nodes, sizes, log, copiesMin: parts.copiesMin },
+      ...{ maps, nodes, sizes, log },
       isBusy: (group) => reconciliation.isBusy(group),
       isSilent: ({ state, heardAt }) => state === "down" && listening.now() - heardAt > parts.downMillis,
       left(node, group) {

@@ -26,8 +26,6 @@ export function createRescue(parts: {
   isBusy: (group: GroupId) => boolean;
   /** It is down, and for longer than a restart takes. */
   isSilent: (node: StorageNode) => boolean;
-  /** How many members a group with so many replicas must have to take blocks. */
-  copiesMin: (replicas: number) => number;
   /** It left, but is expected back. */
   left: (node: NodeId, group: GroupId) => void;
 }): Rescue {
@@ -50,7 +48,7 @@ export function createRescue(parts: {
     }
     const planned = new Map<GroupId, Membership>();
     for (const [replicas, groups] of byReplicas) {
-      const around = { replicas, copiesMin: parts.copiesMin(replicas), takers, member: memberOf };
+      const around = { replicas, copiesMin: maps.copiesMin(replicas), takers, member: memberOf };
       for (const [group, after] of planRescue(groups, around)) planned.set(group, after);
     }
     return planned;

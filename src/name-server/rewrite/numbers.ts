@@ -48,6 +48,9 @@ export function createNumbers(parts: {
     if (range === undefined) throw new FsError("ENOSPC", `no group with ${String(copies)} copies has space`);
     // Numbers of the group that were left are given up at the next start.
     open.set(range.group, { next: range.first, end: range.first + range.count });
+    // What has all its copies is not rewritten with fewer.
+    if ((maps.group(range.group)?.nodes.length ?? 0) < copies)
+      throw new FsError("EAGAIN", `no group has nodes for ${String(copies)} copies now`);
     return range.group;
   }
 
