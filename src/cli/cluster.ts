@@ -8,6 +8,7 @@ import { join, resolve } from "node:path";
 import { livingProcess, startDaemon, stopProcess, unlessEnding, writePidFile } from "./daemon.ts";
 import { CommandFailure } from "./failure.ts";
 import { mountAt, mountServer } from "./mounts.ts";
+import type { StatusReply } from "../protocol/status.ts";
 import { fetchStatus } from "./status.ts";
 import { umount } from "./umount.ts";
 
@@ -61,7 +62,7 @@ export async function clusterUp(options: ClusterOptions): Promise<void> {
 async function nodesJoined(port: number, nodes: number): Promise<void> {
   const end = performance.now() + joinMillis;
   for (;;) {
-    const status = await fetchStatus({ host: "127.0.0.1", port }, undefined);
+    const status = await statusOnceServing(port, end);
     const up = status.nodes.filter((node) => node.state === "up" || node.state === "draining").length;
     if (up >= nodes) return;
     if (performance.now() > end) {
@@ -69,6 +70,18 @@ async function nodesJoined(port: number, nodes: number): Promise<void> {
       throw new CommandFailure(
         `only ${String(up)} of ${String(nodes)} storage nodes have joined: see their logs${reasons}`,
       );
+    }
+    await new Promise((done) => setTimeout(done, 50));
+  }
+}
+
+/** It may have to fetch its metadata from the storage nodes first. */
+async function statusOnceServing(port: number, end: number): Promise<StatusReply> {
+  for (;;) {
+    try {
+      return await fetchStatus({ host: "127.0.0.1", port }, undefined);
+    } catch (error) {
+      if (performance.now() > end) throw error;
     }
     await new Promise((done) => setTimeout(done, 50));
   }

@@ -4,21 +4,24 @@ import { join } from "node:path";
 import { limits } from "../base/limits.ts";
 import { openSystemDisk } from "../base/system-disk.ts";
 import { systemClock } from "../base/clock.ts";
-import { openMetadataStore } from "../metadata-store/open.ts";
+import type { Store } from "../metadata-store/open.ts";
 import { createNameServer } from "../name-server/name-server.ts";
 import { peerMethods } from "../name-server/types.ts";
 import { nameServerMethods } from "../protocol/name-server.ts";
 import { serve } from "../rpc/open.ts";
-import type { Address } from "../rpc/types.ts";
+import type { Address, Listener } from "../rpc/types.ts";
 import { reportReady } from "./daemon.ts";
 import { acceptedLoss } from "./accepted-loss.ts";
 import { CommandFailure } from "./failure.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { refuseHalfLoaded } from "./half-loaded.ts";
-import { createLifetime } from "./lifetime.ts";
+import { knownCopiesWriter } from "./known-copies.ts";
+import { createLifetime, type Lifetime } from "./lifetime.ts";
 import { createLog } from "./logging.ts";
+import { openMended, type Mending } from "./mend-folder.ts";
 import { programVersion } from "./program-info.ts";
 import { recoverInto, refuseUnfinished, type RecoverCommand } from "./recover-folder.ts";
+import { serveRefusals } from "./refusing-server.ts";
 import { readServerId } from "./server-id.ts";
 import { createSurroundings } from "./surroundings.ts";
 
@@ -52,7 +55,9 @@ export async function runNameServer(command: NameServerCommand): Promise<number>
     const clear = (path: string): Promise<void> => rm(join(command.data, path), { recursive: true });
     await recoverInto(disk, { ...command.recover, ...{ address, surroundings, log, clear } });
   }
-  const store = await openMetadataStore({ disk, clock: systemClock, log });
+  const serverId = await readServerId(disk, surroundings.random);
+  const store = await openStore(command, { ...{ disk, server: serverId, address, surroundings, log }, lifetime });
+  if (store === undefined) return lifetime.over;
   store.failed.catch((error: unknown) => {
     lifetime.fail(error);
   });
@@ -71,8 +76,9 @@ export async function runNameServer(command: NameServerCommand): Promise<number>
     space: () => disk.space(),
     copies: {
       source: store,
-      server: await readServerId(disk, surroundings.random),
+      server: serverId,
       address,
+      onRegister: knownCopiesWriter(disk, log),
       loss: acceptedLoss(disk),
       waitMillis: command.recover === undefined ? 0 : limits.takeoverMillis,
     },
@@ -103,6 +109,34 @@ export async function runNameServer(command: NameServerCommand): Promise<number>
   if (status === 0) await store.close();
   await lock.release();
   return status;
+}
+
+/** Undefined: the process was told to end while it waited for storage nodes. */
+async function openStore(
+  { listen }: NameServerCommand,
+  parts: Omit<Mending, "onWaiting" | "signal"> & { lifetime: Lifetime },
+): Promise<Store | undefined> {
+  const { lifetime, surroundings, log } = parts;
+  const ending = new AbortController();
+  void lifetime.over.then(() => {
+    ending.abort();
+  });
+  let waitsFor = "";
+  let refusing: Listener | undefined;
+  const onWaiting = async (reason: string): Promise<void> => {
+    if (reason !== waitsFor) log.warn({}, reason);
+    waitsFor = reason;
+    refusing ??= await serveRefusals(surroundings, listen, () => waitsFor);
+    reportReady();
+  };
+  try {
+    return await openMended({ ...parts, onWaiting, signal: ending.signal });
+  } catch (error) {
+    if (ending.signal.aborted) return undefined;
+    throw error;
+  } finally {
+    await refusing?.close();
+  }
 }
 
 /** Such an address says nothing to others. */

@@ -10,7 +10,7 @@ import { CommandFailure } from "./failure.ts";
 import { makeServerId } from "./server-id.ts";
 
 const marker = "recovering";
-const parts = ["epoch", "journal", "snapshot", "lmdb", "server", acceptLossName];
+const parts = ["epoch", "journal", "snapshot", "lmdb", "server", "copies.json", "mending", acceptLossName];
 
 export interface RecoverCommand {
   readonly nodes: readonly Address[];

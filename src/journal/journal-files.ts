@@ -82,7 +82,7 @@ export function decodeFileHeader(bytes: Buffer): { header: FileHeader; seed: num
   if (found !== format) {
     const advice = found > format ? "start a newer version" : "start the version that wrote it";
     throw new FsError(
-      "EIO",
+      "EOPNOTSUPP",
       `the journal has format ${String(found)}, this version reads ${String(format)}: ${advice}`,
     );
   }

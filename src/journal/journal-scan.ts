@@ -50,12 +50,14 @@ interface JournalFile {
 /**
  * @param from where to begin: records after it are reported, in order, as soon as they are known to be durable
  * @param knownDurable an index that something else has seen durable
+ * @param mayEnd the end may be anywhere in the last file: several records were written at once there, or others have them
  */
 export async function scanJournal(
   disk: Disk,
   from: Position,
   knownDurable: number,
   onRecord: (record: ScannedRecord) => Promise<void> | undefined,
+  { mayEnd = false } = {},
 ): Promise<ScannedJournal> {
   const files = await readHeaders(disk);
   const start = files.findLastIndex((file) => file.header.first <= from.index + 1);
@@ -76,7 +78,7 @@ export async function scanJournal(
       const bytes = await walk.read(file, seed, next?.first ?? Infinity);
       if (next !== undefined && walk.nextIndex !== next.first) throw damage(path, walk.nextIndex, bytes);
       if (next === undefined) {
-        const shown = Math.max(knownDurable, await highestShown(file, seed, bytes));
+        const shown = mayEnd ? 0 : Math.max(knownDurable, await highestShown(file, seed, bytes));
         if (shown >= walk.nextIndex) throw damage(path, walk.nextIndex, bytes);
       }
       used.push({ sequence: header.sequence, first: header.first, bytes: walk.durableBytes ?? bytes });

@@ -32,7 +32,7 @@ export async function readEpoch(disk: Disk): Promise<Epoch | "missing" | "damage
   }
   if (bytes.readUInt32LE(0) !== magic || bytes.readUInt32LE(24) !== checksum(bytes.subarray(0, 24))) return "damaged";
   if (bytes.readUInt16LE(4) !== format)
-    throw new FsError("EIO", "the epoch file has an unknown format: start a newer version");
+    throw new FsError("EOPNOTSUPP", "the epoch file has an unknown format: start a newer version");
   return { epoch: readU64(bytes, 8), index: readU64(bytes, 16) };
 }
 

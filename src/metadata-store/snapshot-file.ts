@@ -46,7 +46,7 @@ export function decodeSnapshotHeader(bytes: Buffer): Position | undefined {
   if (bytes.length < snapshotHeaderBytes || bytes.readUInt32LE(0) !== headerMagic) return undefined;
   if (bytes.readUInt32LE(28) !== checksum(bytes.subarray(0, 28))) return undefined;
   if (bytes.readUInt16LE(4) !== format)
-    throw new FsError("EIO", "the snapshot has an unknown format: start a newer version");
+    throw new FsError("EOPNOTSUPP", "the snapshot has an unknown format: start a newer version");
   return { epoch: readU64(bytes, 8), index: readU64(bytes, 16), crc: bytes.readUInt32LE(24) };
 }
 

@@ -59,17 +59,23 @@ export class JournalCopy {
     return this.#end;
   }
 
-  /** As it was left. Undefined, and logged, if it is damaged. Files of other copies are removed. */
+  /**
+   * As it was left. Undefined, and logged, if it is damaged: a member's may not end before a later record that is there.
+   * A copy that is on its way to be a member's takes several records at once, and goes on from where it is whole. Files of
+   * other copies are removed.
+   */
   static async open(
-    parts: { disk: Disk; log: Log; epoch: number; fileBytes?: number },
+    parts: { disk: Disk; log: Log; epoch: number; isMember: boolean; fileBytes?: number },
     description: CopyDescription,
   ): Promise<JournalCopy | undefined> {
-    const { disk, log, epoch, fileBytes = limits.journalCopyFileBytes } = parts;
+    const { disk, log, epoch, isMember, fileBytes = limits.journalCopyFileBytes } = parts;
     await dropOldFiles(disk, description.firstSequence);
     await removeOtherBases(disk, description.base);
     try {
       if (!(await isBaseWhole(disk, description.base))) throw new FsError("EIO", "the base is damaged");
-      const scanned = await scanJournal(disk, description.base.position, 0, () => undefined);
+      const scanned = await scanJournal(disk, description.base.position, 0, () => undefined, {
+        mayEnd: !isMember,
+      });
       const lastSequence = Math.max(scanned.lastSequence, description.firstSequence - 1);
       const { current, end } = await beginFile(disk, { ...scanned, lastSequence }, epoch, journalSlotBytes);
       const closed = await dropWhatMoved(disk, scanned.files, current.header.first);

@@ -59,8 +59,9 @@ export class JournalKeeper {
   static async open(options: JournalKeeperOptions): Promise<JournalKeeper> {
     await options.disk.makeFolder(journalFolder);
     const state = await JournalStateFile.open(options.disk);
-    const { copy, epoch } = state.now;
-    const opened = copy === null ? undefined : await JournalCopy.open({ ...options, epoch }, copy);
+    const { copy, epoch, register } = state.now;
+    const isMember = register?.members.includes(options.identity.node) === true;
+    const opened = copy === null ? undefined : await JournalCopy.open({ ...options, epoch, isMember }, copy);
     return new JournalKeeper(options, state, opened);
   }
 

@@ -5,16 +5,14 @@
  * Invariants: the promised epoch never goes down, and belongs to one server; the register never goes back; what is told
  * to others is durable.
  */
-import { checksum } from "../base/checksum.ts";
 import type { Disk } from "../base/disk.ts";
 import { FsError } from "../base/errno.ts";
 import type { Position } from "../journal/position.ts";
-import { replaceFile } from "../journal/replace-file.ts";
+import { readCheckedJson, writeCheckedJson } from "../journal/checked-json.ts";
 import type { Claim, JournalRegister } from "../protocol/journal-methods.ts";
 import type { Address } from "../rpc/types.ts";
 
 const path = "register.json";
-const format = 1;
 
 /** The base's file is `journal/<index>.base`; it has none where `bytes` is 0. */
 export interface CopyBase {
@@ -103,7 +101,7 @@ export class JournalStateFile {
     const result = this.#last.then(async () => {
       const changed = next(this.#fields);
       if (changed === this.#fields) return;
-      await replaceFile(this.#disk, path, [encode(changed)]);
+      await writeCheckedJson(this.#disk, path, changed);
       this.#fields = changed;
     });
     this.#last = result.catch(() => undefined);
@@ -111,31 +109,14 @@ export class JournalStateFile {
   }
 }
 
-function encode(fields: Fields): Buffer {
-  const content = JSON.stringify(fields);
-  return Buffer.from(`${JSON.stringify({ format, crc: checksum(Buffer.from(content)), content })}\n`);
-}
-
 async function load(disk: Disk): Promise<Fields> {
-  if (!(await disk.exists(path))) return nothingYet;
-  const file = await disk.open(path, "open");
   try {
-    const bytes = Buffer.alloc(await file.size());
-    await file.read(bytes, 0);
-    const outer = JSON.parse(bytes.toString("utf8")) as Record<string, unknown>;
-    const { content } = outer;
-    if (outer["format"] !== format) throw new FsError("EIO", "unknown format");
-    if (typeof content !== "string" || checksum(Buffer.from(content)) !== outer["crc"]) {
-      throw new FsError("EIO", "its checksum is wrong");
-    }
-    return JSON.parse(content) as Fields;
+    return ((await readCheckedJson(disk, path)) as Fields | undefined) ?? nothingYet;
   } catch (cause) {
     throw new FsError(
       "EIO",
       `${disk.root}/${path} is damaged: what this node has promised to name servers is unknown; give it an empty folder`,
       { cause },
     );
-  } finally {
-    await file.close();
   }
 }

@@ -224,10 +224,12 @@ test("a member's copy is never begun anew, and another one is", async (t) => {
   t.deepEqual(await node.indices(), []);
 });
 
-test("damage is found at the next start: then there is no copy, and it can be begun anew", async (t) => {
+test("damage of a member's copy is found at the next start: then there is none, and it is begun anew", async (t) => {
   for (const path of ["journal/0000000000000001.journal", "journal/0000000000000014.base"]) {
     const node = await TestKeeper.open(freshDisk());
     await node.begin();
+    const members = [(await node.state()).node];
+    await node.call("storeRegister", { ...claim, register: { ...claim, generation: 1, members, nodes: [] } });
     let end: Position = origin;
     for (let i = 0; i < 20; i++) end = await node.append(end, record(end, `value ${String(i)}`));
     const content = Buffer.from("a snapshot");
@@ -245,6 +247,27 @@ test("damage is found at the next start: then there is no copy, and it can be be
     await again.call("putJournalBase", begun);
     t.deepEqual((await again.state()).copy?.end, origin);
   }
+});
+
+test("a copy that catches up goes on from where it is whole, whatever a crash left of records written at once", async (t) => {
+  const node = await TestKeeper.open(freshDisk());
+  await node.begin();
+  const records: { bytes: Buffer; end: Position }[] = [];
+  for (let end: Position = origin; records.length < 6; end = records.at(-1)?.end ?? origin)
+    records.push(record(end, `value ${String(records.length)}`));
+  const [first, second] = records as [(typeof records)[0], (typeof records)[0]];
+  await node.append(origin, first);
+  await node.append(first.end, ...records.slice(1));
+  const disk = node.disk.kill();
+  const files = (await disk.list("journal")).filter((name) => name.endsWith(".journal")).sort();
+  // The third record, the second one of the file, is torn; those behind it are whole.
+  disk.flip(`journal/${files.at(-1) ?? ""}`, 2 * 4_096 + 70);
+  const again = await TestKeeper.open(disk);
+  t.deepEqual((await again.state()).copy?.end, second.end);
+  await again.append(second.end, ...records.slice(2));
+  t.deepEqual(await again.indices(), [1, 2, 3, 4, 5, 6]);
+  const { copy } = await (await TestKeeper.open(again.disk.crash())).state();
+  t.deepEqual(copy?.end, records.at(-1)?.end);
 });
 
 test("a register with a flipped bit anywhere stops the node: it does not know what it has promised", async (t) => {

@@ -330,6 +330,7 @@ export class Copies implements JournalCopies {
     );
     this.#register = register;
     this.#next = undefined;
+    this.#parts.onRegister?.(register);
     for (const node of register.members) this.#joining.delete(node);
     for (const node of [...this.#followers.keys()]) {
       if (!register.members.includes(node) && !this.#joining.has(node)) this.#unfollow(node);

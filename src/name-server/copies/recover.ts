@@ -16,6 +16,7 @@ import { adoptSpare, journalFolder, journalSlotBytes, prepareSpare, slotAfter } 
 import { lastIndex, placeRecord, splitRecords } from "../../journal/journal-record.ts";
 import type { Position } from "../../journal/position.ts";
 import { writeEpoch } from "../../metadata-store/epoch-file.ts";
+import { snapshotFolder } from "../../metadata-store/snapshot.ts";
 import { putSnapshot } from "../../metadata-store/snapshot-source.ts";
 import type { Claim, JournalMethods, JournalRegister, JournalState } from "../../protocol/journal-methods.ts";
 import type { Address, Peer } from "../../rpc/types.ts";
@@ -34,6 +35,8 @@ export interface RecoverOptions {
   readonly nodes: readonly Address[];
   /** Go on without a majority, or without a complete copy. */
   readonly acceptLoss: boolean;
+  /** The server goes on that has been there: rejects with ESTALE when another one has taken over. */
+  readonly isOwn?: boolean;
   readonly connect: (address: Address) => Promise<RecoveryPeer>;
   readonly log: Log;
 }
@@ -50,11 +53,11 @@ export async function recoverFolder(options: RecoverOptions): Promise<void> {
   const heard = new Map<NodeId, Heard>();
   try {
     const failures = await hear(options, heard);
-    mustBeEnough(options, heard, failures);
+    mustBeOwn(options, mustBeEnough(options, heard, failures));
     const claim = await raise(options, heard);
     const register = mustBeEnough(options, heard, failures);
-    const source = choose(options, register, heard);
-    const end = await fetchCopy(options.disk, source, claim);
+    mustBeOwn(options, register);
+    const { source, end } = await fetchOne(options, choose(options, register, heard), claim);
     await writeEpoch(options.disk, { epoch: claim.epoch, index: end.index });
     await storeRegister(options, heard, claim, register);
     log.warn({ from: source.state.node, index: end.index, epoch: claim.epoch }, "the metadata was recovered");
@@ -118,6 +121,14 @@ function mustBeEnough(
   return register;
 }
 
+function mustBeOwn({ isOwn = false, server }: RecoverOptions, register: JournalRegister): void {
+  if (!isOwn || register.server === server) return;
+  throw new FsError(
+    "ESTALE",
+    `this cluster was taken over by another name server (epoch ${String(register.epoch)}): start that one`,
+  );
+}
+
 async function raise({ server, address, log }: RecoverOptions, heard: Map<NodeId, Heard>): Promise<Claim> {
   const epoch = 1 + Math.max(...[...heard.values()].map(({ state }) => state.epoch));
   const claim = { epoch, server };
@@ -137,16 +148,16 @@ async function raise({ server, address, log }: RecoverOptions, heard: Map<NodeId
   return claim;
 }
 
-/** The longest copy of a member; with `acceptLoss` any copy. */
+/** Copies of members, the longest first: each has everything that was acknowledged. With `acceptLoss` any copies. */
 function choose(
   { acceptLoss, log }: RecoverOptions,
   register: JournalRegister,
   heard: ReadonlyMap<NodeId, Heard>,
-): Heard {
+): readonly Heard[] {
   const usable = [...heard.values()].filter(({ state }) => state.copy !== null);
   usable.sort((a, b) => rank(b) - rank(a));
-  const complete = usable.find(({ state }) => register.members.includes(state.node));
-  if (complete !== undefined) return complete;
+  const complete = usable.filter(({ state }) => register.members.includes(state.node));
+  if (complete.length > 0) return complete;
   const members = register.members.map((node) => {
     const address = register.nodes.find((one) => one.node === node)?.address;
     return address === undefined ? node : `${node} at ${nameOf(address)}`;
@@ -162,11 +173,35 @@ function choose(
     { from: best.state.node, end: best.state.copy?.end.index },
     "recovering from an older copy: later changes are lost",
   );
-  return best;
+  return usable;
 }
 
 function rank({ state }: Heard): number {
   return state.copy?.end.index ?? -1;
+}
+
+/** From the first that is not damaged. */
+async function fetchOne(
+  { disk, log }: RecoverOptions,
+  sources: readonly Heard[],
+  claim: Claim,
+): Promise<{ source: Heard; end: Position }> {
+  let failure: unknown;
+  for (const source of sources) {
+    try {
+      return { source, end: await fetchCopy(disk, source, claim) };
+    } catch (error) {
+      log.error({ err: error, node: source.state.node }, "a copy of the journal cannot be used");
+      failure = error;
+      for (const folder of [journalFolder, snapshotFolder]) await empty(disk, folder);
+    }
+  }
+  throw failure;
+}
+
+async function empty(disk: Disk, folder: string): Promise<void> {
+  await disk.makeFolder(folder);
+  for (const name of await disk.list(folder)) await disk.remove(`${folder}/${name}`);
 }
 
 /** Base and records, as the files that they were. Resolves with the newest position. */

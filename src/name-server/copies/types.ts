@@ -1,7 +1,7 @@
 /** What the parts of the journal's copies share. */
 import type { NodeId } from "../../base/ids.ts";
 import type { JournalSource } from "../../metadata-store/types.ts";
-import type { JournalMethods } from "../../protocol/journal-methods.ts";
+import type { JournalMethods, JournalRegister } from "../../protocol/journal-methods.ts";
 import type { Address, Peer } from "../../rpc/types.ts";
 
 /** A storage node, as far as the copies are concerned. */
@@ -26,6 +26,8 @@ export interface CopyOptions {
   /** It was recovered: it serves only so long after it has claimed its epoch. */
   readonly waitMillis?: number;
   readonly loss?: AcceptedLoss;
+  /** Told of each register that comes into effect. */
+  readonly onRegister?: (register: JournalRegister) => void;
 }
 
 /**
