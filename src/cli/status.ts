@@ -7,6 +7,7 @@ import { type StatusReply } from "../protocol/status.ts";
 import { connectPeer } from "../rpc/open.ts";
 import type { Address } from "../rpc/types.ts";
 import { CommandFailure } from "./failure.ts";
+import { journalLine } from "./journal-line.ts";
 import { scrubTable } from "./scrub-table.ts";
 import { createSurroundings } from "./surroundings.ts";
 import { table } from "./text-table.ts";
@@ -44,6 +45,7 @@ export function formatStatus(status: StatusReply): string {
       (status.repair.lostBlocks > 0 ? `, ${String(status.repair.lostBlocks)} blocks lost` : "") +
       (status.reclaim.queuedBlocks > 0 ? `; ${String(status.reclaim.queuedBlocks)} blocks to delete` : "") +
       (status.conversions.queued > 0 ? `; copies of ${String(status.conversions.queued)} files to change` : ""),
+    ...journalLine(status),
     `meta    ${verifiedText(status.metadata)}`,
     "",
     ...nodeTable(status.nodes),
