@@ -15,7 +15,8 @@ import type { BlockRange, PlacementGroup } from "../protocol/types.ts";
 import type { ClusterMaps } from "./cluster-map.ts";
 import { groupWeights } from "./group-weights.ts";
 import type { Transaction } from "./namespace/index.ts";
-import type { Nodes, StorageNode } from "./nodes.ts";
+import type { Nodes } from "./nodes.ts";
+import type { StorageNode } from "./storage-node.ts";
 import { hostsOf, placementNodeOf } from "./placement.ts";
 
 export interface BlocksWanted {

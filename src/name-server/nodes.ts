@@ -12,27 +12,12 @@ import { keys, nodeOfKey } from "../metadata-store/keys.ts";
 import { decodeNode, encodeNode, type NodeRecord } from "../metadata-store/records.ts";
 import type { MetadataStore } from "../metadata-store/types.ts";
 import type { NameServerMethods } from "../protocol/name-server.ts";
-import type { ScrubReport } from "../protocol/scrub-methods.ts";
 import type { RequestOf } from "../rpc/types.ts";
 import type { Execution } from "./execution.ts";
 import type { ListeningTime } from "./listening.ts";
+import { createNodeAdmission, type Registration } from "./node-admission.ts";
+import { addressText, type StorageNode } from "./storage-node.ts";
 import type { RemotePeer } from "./types.ts";
-
-export interface StorageNode {
-  readonly id: NodeId;
-  record: NodeRecord;
-  state: "up" | "down";
-  peer: RemotePeer | undefined;
-  /** Listening time of its last message, and of the loss of its connection. */
-  heardAt: number;
-  lostAt: number;
-  /** As it told last. */
-  usedBytes: number;
-  freeBytes: number;
-  blocks: number;
-  /** How far its scrub is, as it told last. */
-  scrub: ScrubReport | undefined;
-}
 
 export interface NodeEvents {
   /** Something that the cluster map shows has changed. */
@@ -40,8 +25,6 @@ export interface NodeEvents {
   /** A node has registered, and its record is durable: there may be groups to create. `held`: groups of its blocks. */
   onRegistered(node: StorageNode, held: readonly GroupId[]): Promise<void>;
 }
-
-type Registration = RequestOf<NameServerMethods, "registerNode">;
 
 export interface Nodes {
   load(): void;
@@ -139,20 +122,6 @@ export function createNodes(parts: {
     events.onChange();
   }
 
-  /** A node that holds numbers which this store has never given shows that the store is an old one. */
-  function checkHistory({ node, greatest }: Registration): void {
-    for (const { group, number } of greatest) {
-      const next = parts.nextNumber(group);
-      if (next !== undefined && number < next) continue;
-      log.error({ node, group, number, next }, "a storage node is ahead of the metadata store: is it an old copy?");
-      throw new FsError(
-        "EPERM",
-        `node ${node} holds block ${String(group)}/${String(number)}, which this name server never gave: its metadata ` +
-          "is older than the cluster's; start it with the newest copy of its folder",
-      );
-    }
-  }
-
   async function checkNow(node: StorageNode): Promise<void> {
     const { peer } = node;
     if (peer === undefined) {
@@ -170,20 +139,18 @@ export function createNodes(parts: {
     }
   }
 
-  /** The node at whose address an unknown one registers, if any. EADDRINUSE. */
-  async function predecessor({ node, address }: Registration): Promise<StorageNode | undefined> {
-    if (nodes.has(node)) return undefined;
-    const old = [...nodes.values()].find(
-      ({ record }) => record.host === address.host && record.port === address.port && !isGone(record),
-    );
-    if (old === undefined) return undefined;
-    await checkNow(old);
-    if (old.state === "down") return old;
-    throw new FsError(
-      "EADDRINUSE",
-      `node ${old.id} answers at ${addressText(address)}: give node ${node} an address of its own (--listen, --advertise)`,
-    );
-  }
+  const admission = createNodeAdmission({
+    ...{
+      execution,
+      log,
+      add,
+      checkNow,
+      cluster: parts.cluster,
+      nowNanos: parts.nowNanos,
+      nextNumber: parts.nextNumber,
+    },
+    nodes,
+  });
 
   return {
     all: () => [...nodes.values()],
@@ -197,54 +164,12 @@ export function createNodes(parts: {
     },
 
     async register(peer, request) {
-      if (request.cluster !== null && request.cluster !== parts.cluster()) {
-        log.error({ node: request.node, cluster: request.cluster }, "refused a storage node of another cluster");
-        throw new FsError(
-          "EPERM",
-          `node ${request.node} belongs to cluster ${request.cluster}, not ${parts.cluster()}`,
-        );
-      }
-      checkHistory(request);
-      const replaced = await predecessor(request);
-      const known = nodes.get(request.node);
-      if (known?.record.state === "removed") {
-        throw new FsError(
-          "EPERM",
-          `node ${request.node} was removed from the cluster: start it with an empty folder, as a new node`,
-        );
-      }
-      const record: NodeRecord = {
-        state: known?.record.state ?? "member",
-        out: false,
-        hostLabel: request.hostLabel,
-        host: request.address.host,
-        port: request.address.port,
-        capacityBytes: request.capacityBytes,
-        joined: known?.record.joined ?? parts.nowNanos(),
-      };
-      const node = known ?? add(request.node, record);
-      const moved = addressText(record) !== addressText(node.record);
-      const isNews = known === undefined || !encodeNode(record).equals(encodeNode(node.record));
-      if (isNews || replaced !== undefined) {
-        await execution.change((transaction) => {
-          transaction.put(keys.node(request.node), encodeNode(record));
-          if (replaced === undefined) return;
-          transaction.put(keys.node(replaced.id), encodeNode({ ...replaced.record, out: true }));
-        });
-        node.record = record;
-        if (replaced !== undefined) {
-          replaced.record = { ...replaced.record, out: true };
-          log.warn(
-            { node: replaced.id, by: node.id, address: addressText(record) },
-            "another storage node stands at the address of one that is down: that one is out",
-          );
-        }
-      }
+      const { node, hasMoved } = await admission.admit(request);
       if (!peer.isOpen) throw new FsError("ECONNRESET", "the storage node's connection broke while it registered");
       bind(node, peer);
       node.usedBytes = request.usedBytes;
       node.freeBytes = request.freeBytes;
-      if (node.state === "up" && moved) events.onChange();
+      if (node.state === "up" && hasMoved) events.onChange();
       comeUp(node);
       await events.onRegistered(
         node,
@@ -302,13 +227,4 @@ export function createNodes(parts: {
       return running;
     },
   };
-}
-
-/** Nothing is expected of it any more. */
-export function isGone({ state, out }: Pick<NodeRecord, "state" | "out">): boolean {
-  return out || state === "removed";
-}
-
-export function addressText({ host, port }: { host: string; port: number }): string {
-  return `${host}:${String(port)}`;
 }

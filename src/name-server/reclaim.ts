@@ -23,7 +23,8 @@ import {
   type ReclaimPlace,
   type Transaction,
 } from "./namespace/index.ts";
-import type { Nodes, StorageNode } from "./nodes.ts";
+import type { Nodes } from "./nodes.ts";
+import type { StorageNode } from "./storage-node.ts";
 import type { Rewriting } from "./rewrite/rewriting.ts";
 
 export interface Reclaim {

@@ -5,7 +5,7 @@
 import { errnoOf } from "../base/errno.ts";
 import type { NodeId } from "../base/ids.ts";
 import type { Address } from "../rpc/types.ts";
-import { addressText } from "./nodes.ts";
+import { addressText } from "./storage-node.ts";
 
 export interface RefusedNodes {
   /** A registration failed; only EPERM counts. */

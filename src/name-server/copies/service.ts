@@ -8,7 +8,7 @@ import type { ClusterId, NodeId } from "../../base/ids.ts";
 import { limits } from "../../base/limits.ts";
 import type { Log } from "../../base/log.ts";
 import type { CopiesStatus } from "../../protocol/status.ts";
-import type { StorageNode } from "../nodes.ts";
+import type { StorageNode } from "../storage-node.ts";
 import { Copies } from "./copies.ts";
 import { storeQuorum } from "./register.ts";
 import { startCopies, type Arrival } from "./start.ts";

@@ -7,7 +7,8 @@ import { limits } from "../../base/limits.ts";
 import type { Log } from "../../base/log.ts";
 import type { PlacementGroup } from "../../protocol/types.ts";
 import type { ClusterMaps } from "../cluster-map.ts";
-import { isGone, type Nodes, type StorageNode } from "../nodes.ts";
+import type { Nodes } from "../nodes.ts";
+import { isGone, type StorageNode } from "../storage-node.ts";
 import { chooseMember, hostsOf, placementNodeOf, type PlacementNode } from "../placement.ts";
 import { bytesOn, nextMove, nextPlace, type BalancedNode, type Move, type SizedGroup } from "./balance.ts";
 import {

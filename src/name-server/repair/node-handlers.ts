@@ -4,7 +4,8 @@ import type { NameServerMethods } from "../../protocol/name-server.ts";
 import type { Handlers } from "../../rpc/types.ts";
 import type { ClusterMaps } from "../cluster-map.ts";
 import { requireRole } from "../handlers.ts";
-import { addressText, type Nodes, type StorageNode } from "../nodes.ts";
+import type { Nodes } from "../nodes.ts";
+import { addressText, type StorageNode } from "../storage-node.ts";
 import type { PeerMethods } from "../types.ts";
 
 export type NodeHandlers = Pick<Handlers<NameServerMethods, PeerMethods>, "decideNode">;

@@ -4,7 +4,8 @@ import type { BlockId, GroupId, NodeId } from "../../base/ids.ts";
 import { limits } from "../../base/limits.ts";
 import type { StorageNodeMethods } from "../../protocol/storage-node.ts";
 import type { ReplyOf } from "../../rpc/types.ts";
-import type { Nodes, StorageNode } from "../nodes.ts";
+import type { Nodes } from "../nodes.ts";
+import type { StorageNode } from "../storage-node.ts";
 import type { Numbered } from "./compare.ts";
 
 export type CopyReply = ReplyOf<StorageNodeMethods, "copyBlocks">;

@@ -11,7 +11,7 @@ import type { BlockId, GroupId, NodeId } from "../../base/ids.ts";
 import type { Log } from "../../base/log.ts";
 import type { PlacementGroup } from "../../protocol/types.ts";
 import { keys } from "../../metadata-store/keys.ts";
-import { isGone, type StorageNode } from "../nodes.ts";
+import { isGone, type StorageNode } from "../storage-node.ts";
 import { blockRecords, compareBlocks, queuedNumbers, type Comparison } from "./compare.ts";
 import type { CopierParts } from "./copier.ts";
 import type { Suspects } from "./suspects.ts";

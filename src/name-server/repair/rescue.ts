@@ -8,7 +8,8 @@
 import type { GroupId, NodeId } from "../../base/ids.ts";
 import type { Log } from "../../base/log.ts";
 import type { ClusterMaps } from "../cluster-map.ts";
-import type { Nodes, StorageNode } from "../nodes.ts";
+import type { Nodes } from "../nodes.ts";
+import type { StorageNode } from "../storage-node.ts";
 import { chooseMember, placementNodeOf, type PlacementNode } from "../placement.ts";
 import type { Membership } from "./members.ts";
 import type { Sizes } from "./sizes.ts";
