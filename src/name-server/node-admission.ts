@@ -29,6 +29,8 @@ export function createNodeAdmission(parts: {
   nodes: ReadonlyMap<NodeId, StorageNode>;
   /** Puts a new one among them. */
   add: (id: NodeId, record: NodeRecord) => StorageNode;
+  /** Has it among them, if it was forgotten meanwhile. */
+  keep: (node: StorageNode) => void;
   /** Asks it, and takes it down if it does not answer. */
   checkNow: (node: StorageNode) => Promise<void>;
 }): NodeAdmission {
@@ -74,6 +76,7 @@ export function createNodeAdmission(parts: {
   async function commit(node: StorageNode, record: NodeRecord, replaced: StorageNode | undefined): Promise<void> {
     await execution.change((transaction) => {
       transaction.put(keys.node(node.id), encodeNode(record));
+      parts.keep(node);
       if (replaced === undefined) return;
       transaction.put(keys.node(replaced.id), encodeNode({ ...replaced.record, out: true }));
     });

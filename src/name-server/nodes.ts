@@ -47,6 +47,8 @@ export interface Nodes {
   readonly heartbeatMillis: number;
   /** Commits what operators or silence decided about a node. */
   decide(node: StorageNode, decision: Partial<Pick<NodeRecord, "state" | "out">>): Promise<void>;
+  /** It has no part in the cluster any more, and its record is deleted; unless it is back meanwhile. */
+  forget(node: StorageNode): Promise<void>;
   /** Takes nodes down that have been silent for too long. */
   tick(): void;
   /** Somebody could not reach it or found it full: asks it, and takes it down if it does not answer. */
@@ -76,7 +78,7 @@ export function createNodes(parts: {
   const checks = new Map<NodeId, Promise<void>>();
 
   function add(id: NodeId, record: NodeRecord): StorageNode {
-    const node: StorageNode = {
+    return keep({
       id,
       record,
       state: "down",
@@ -87,8 +89,11 @@ export function createNodes(parts: {
       freeBytes: 0,
       blocks: 0,
       scrub: undefined,
-    };
-    nodes.set(id, node);
+    });
+  }
+
+  function keep(node: StorageNode): StorageNode {
+    nodes.set(node.id, node);
     return node;
   }
 
@@ -144,6 +149,7 @@ export function createNodes(parts: {
       execution,
       log,
       add,
+      keep,
       checkNow,
       cluster: parts.cluster,
       nowNanos: parts.nowNanos,
@@ -184,6 +190,15 @@ export function createNodes(parts: {
       });
       node.record = decided();
       if (decision.state === "removed") node.peer?.close("the storage node was removed from the cluster");
+      events.onChange();
+    },
+
+    async forget(node) {
+      await execution.change((transaction) => {
+        if (!node.record.out || node.peer !== undefined) return;
+        transaction.remove(keys.node(node.id));
+        nodes.delete(node.id);
+      });
       events.onChange();
     },
 

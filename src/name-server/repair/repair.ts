@@ -120,6 +120,24 @@ export function createRepair(parts: {
     }
   }
 
+  /** Another node stands at the address of each of them, and no group names them: they will never be back. */
+  async function forgetReplaced(): Promise<void> {
+    const all = nodes.all();
+    const out = all.filter(({ state, record }) => state === "down" && record.out);
+    const successors = new Set(all.filter(({ record }) => !isGone(record)).map(({ record }) => addressText(record)));
+    const replaced = out.filter(({ record }) => successors.has(addressText(record)));
+    if (replaced.length === 0) return;
+    const needed = new Set(maps.groups.flatMap((group) => group.nodes));
+    for (const node of replaced) {
+      if (needed.has(node.id)) continue;
+      log.info(
+        { node: node.id, address: addressText(node.record) },
+        "a storage node is forgotten: another has its place",
+      );
+      await nodes.forget(node);
+    }
+  }
+
   async function decide(): Promise<void> {
     if (waitsFor().length > 0) {
       waitedAt = listening.now();
@@ -127,6 +145,7 @@ export function createRepair(parts: {
       return;
     }
     await declareOut();
+    await forgetReplaced();
     await membership.tick();
     // Afterwards: so that what is to be copied is known when it begins.
     sizes.tick(

@@ -241,8 +241,12 @@ test("a node with an empty folder at the same address is a new one, and the old 
     "the new one has the blocks",
   );
   t.true(blocks.some((block) => fresh.held.has(blockName(block))));
+  const isListed = (): boolean => status(cluster).nodes.some(({ id }) => id === three.id);
+  await eventually(played, [one, two, fresh], () => !isListed(), "the old one is forgotten");
   await cluster.crash();
-  t.is(status(cluster).nodes.find(({ id }) => id === three.id)?.state, "out", "that was committed");
+  t.false(isListed(), "that was committed");
+  await three.register({ cluster: cluster.server.cluster, address: { host: "127.0.0.1", port: 7_599 } });
+  t.true(isListed(), "its disk turned up again, elsewhere");
   await cluster.stop();
 });
 
