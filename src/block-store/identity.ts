@@ -8,6 +8,7 @@ import type { Disk } from "../base/disk.ts";
 import { FsError } from "../base/errno.ts";
 import { isClusterId, isNodeId, type ClusterId, type NodeId } from "../base/ids.ts";
 import { randomId, type Random } from "../base/random.ts";
+import { replaceInPlace, settleReplaced } from "../base/replace-file.ts";
 
 const path = "node.json";
 const format = 1;
@@ -32,6 +33,7 @@ interface Fields {
 /** Reads the folder's identity, or makes one in a new folder. Rejects with EIO when the file is damaged. */
 export async function openIdentity(disk: Disk, random: Random): Promise<NodeIdentity> {
   let fields: Fields;
+  await settleReplaced(disk, path);
   if (await disk.exists(path)) fields = await load(disk);
   else {
     fields = { node: randomId(random) as NodeId, cluster: null, epoch: 0 };
@@ -103,18 +105,8 @@ async function load(disk: Disk): Promise<Fields> {
   return fields;
 }
 
-async function save(disk: Disk, fields: Fields): Promise<void> {
-  const temporary = `${path}.new`;
-  if (await disk.exists(temporary)) await disk.remove(temporary);
-  const file = await disk.open(temporary, "create");
-  try {
-    await file.write([Buffer.from(`${JSON.stringify({ format, ...fields, crc: sumOf(fields) })}\n`)], 0);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await disk.rename(temporary, path);
-  await disk.syncFolder("");
+function save(disk: Disk, fields: Fields): Promise<void> {
+  return replaceInPlace(disk, path, Buffer.from(`${JSON.stringify({ format, ...fields, crc: sumOf(fields) })}\n`));
 }
 
 function sumOf(fields: Fields): string {

@@ -6,7 +6,7 @@ import { checksum } from "../base/checksum.ts";
 import type { Disk } from "../base/disk.ts";
 import { FsError } from "../base/errno.ts";
 import { randomId, type Random } from "../base/random.ts";
-import { replaceFile } from "../journal/replace-file.ts";
+import { replaceFile } from "../base/replace-file.ts";
 import { readKnownCopies } from "./known-copies.ts";
 
 const path = "server";

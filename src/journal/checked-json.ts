@@ -2,7 +2,7 @@
 import { checksum } from "../base/checksum.ts";
 import type { Disk } from "../base/disk.ts";
 import { FsError } from "../base/errno.ts";
-import { replaceFile } from "./replace-file.ts";
+import { replaceInPlace, settleReplaced } from "../base/replace-file.ts";
 
 const format = 1;
 
@@ -10,11 +10,12 @@ const format = 1;
 export function writeCheckedJson(disk: Disk, path: string, value: unknown): Promise<void> {
   const content = JSON.stringify(value);
   const text = JSON.stringify({ format, crc: checksum(Buffer.from(content)), content });
-  return replaceFile(disk, path, [Buffer.from(`${text}\n`)]);
+  return replaceInPlace(disk, path, Buffer.from(`${text}\n`));
 }
 
 /** Undefined: there is none. EIO: it is damaged; EOPNOTSUPP: of an unknown format. */
 export async function readCheckedJson(disk: Disk, path: string): Promise<unknown> {
+  await settleReplaced(disk, path);
   if (!(await disk.exists(path))) return undefined;
   const file = await disk.open(path, "open");
   try {

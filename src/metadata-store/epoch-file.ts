@@ -8,7 +8,7 @@
 import { checksum } from "../base/checksum.ts";
 import type { Disk } from "../base/disk.ts";
 import { FsError } from "../base/errno.ts";
-import { replaceFile } from "../journal/replace-file.ts";
+import { replaceFile } from "../base/replace-file.ts";
 import { readU64, writeU64 } from "./record-codec.ts";
 
 export interface Epoch {

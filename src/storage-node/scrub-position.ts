@@ -9,7 +9,7 @@ import { checksum } from "../base/checksum.ts";
 import type { Disk } from "../base/disk.ts";
 import { FsError } from "../base/errno.ts";
 import type { Log } from "../base/log.ts";
-import { replaceFile } from "../journal/replace-file.ts";
+import { replaceFile } from "../base/replace-file.ts";
 
 const path = "scrub.json";
 const format = 1;

@@ -55,3 +55,40 @@ test("a failed change leaves what was", async (t) => {
   await identity.adopt(mine);
   t.is((await openIdentity(disk, seededRandom(2))).cluster, mine);
 });
+
+test("a node writes down a new epoch with not one byte free, again and again", async (t) => {
+  let disk = new FaultyDisk();
+  await (await openIdentity(disk, seededRandom(1))).adopt(mine);
+  for (let epoch = 1; epoch <= 5; epoch++) {
+    // This disk counts bytes, where a real one counts blocks: less than a file, enough for one that has grown a little.
+    disk.capacity = disk.usedBytes + 32;
+    const identity = await openIdentity(disk, seededRandom(1));
+    await identity.obey(epoch);
+    disk = disk.crash();
+    t.is((await openIdentity(disk, seededRandom(1))).epoch, epoch);
+  }
+});
+
+test("a new epoch is there or not after a loss of power at any moment, and the node is the same", async (t) => {
+  for (let cut = 1, wasCut = true; wasCut; cut++) {
+    const disk = new FaultyDisk(seededRandom(cut));
+    const { node } = await openIdentity(disk, seededRandom(1));
+    let written = 0;
+    disk.crashAfter(cut);
+    wasCut = false;
+    try {
+      const identity = await openIdentity(disk, seededRandom(1));
+      await identity.adopt(mine);
+      for (let epoch = 1; epoch <= 3; epoch++) {
+        await identity.obey(epoch);
+        written = epoch;
+      }
+    } catch {
+      wasCut = true;
+    }
+    const again = await openIdentity(disk.crash(), seededRandom(2));
+    t.is(again.node, node, `cut at ${String(cut)}`);
+    t.true(again.epoch >= written && again.epoch <= written + 1, `cut at ${String(cut)}`);
+    await again.obey(9);
+  }
+});
