@@ -5,14 +5,16 @@
 import { FsError } from "../base/errno.ts";
 import type { ClusterId, GroupId, NodeId } from "../base/ids.ts";
 import type { Log } from "../base/log.ts";
-import { keys } from "../metadata-store/keys.ts";
 import { encodeNode, type NodeRecord } from "../metadata-store/records.ts";
 import type { NameServerMethods } from "../protocol/name-server.ts";
 import type { RequestOf } from "../rpc/types.ts";
 import type { Execution } from "./execution.ts";
-import { addressText, isGone, type StorageNode } from "./storage-node.ts";
+import { addressText, isGone, putRecord, type StorageNode } from "./storage-node.ts";
 
 export type Registration = RequestOf<NameServerMethods, "registerNode">;
+
+/** What a node says of itself: it is not out, in any case. */
+type Described = Omit<NodeRecord, "state" | "joined">;
 
 export interface NodeAdmission {
   /** Resolves when the node's record is committed; `hasMoved`: it was at another address. EPERM, EADDRINUSE: see `Nodes`. */
@@ -73,18 +75,15 @@ export function createNodeAdmission(parts: {
   }
 
   /** With the same batch the one whose place it takes is out. */
-  async function commit(node: StorageNode, record: NodeRecord, replaced: StorageNode | undefined): Promise<void> {
+  async function commit(node: StorageNode, described: Described, replaced: StorageNode | undefined): Promise<void> {
     await execution.change((transaction) => {
-      transaction.put(keys.node(node.id), encodeNode(record));
+      putRecord(transaction, node, { ...node.record, ...described });
       parts.keep(node);
-      if (replaced === undefined) return;
-      transaction.put(keys.node(replaced.id), encodeNode({ ...replaced.record, out: true }));
+      if (replaced !== undefined) putRecord(transaction, replaced, { ...replaced.record, out: true });
     });
-    node.record = record;
     if (replaced === undefined) return;
-    replaced.record = { ...replaced.record, out: true };
     log.warn(
-      { node: replaced.id, by: node.id, address: addressText(record) },
+      { node: replaced.id, by: node.id, address: addressText(described) },
       "another storage node stands at the address of one that is down: that one is out",
     );
   }
@@ -101,19 +100,18 @@ export function createNodeAdmission(parts: {
           `node ${request.node} was removed from the cluster: start it with an empty folder, as a new node`,
         );
       }
-      const record: NodeRecord = {
-        state: known?.record.state ?? "member",
+      const described: Described = {
         out: false,
         hostLabel: request.hostLabel,
         host: request.address.host,
         port: request.address.port,
         capacityBytes: request.capacityBytes,
-        joined: known?.record.joined ?? parts.nowNanos(),
       };
-      const node = known ?? parts.add(request.node, record);
-      const hasMoved = addressText(record) !== addressText(node.record);
-      const isNews = known === undefined || !encodeNode(record).equals(encodeNode(node.record));
-      if (isNews || replaced !== undefined) await commit(node, record, replaced);
+      const node = known ?? parts.add(request.node, { ...described, state: "member", joined: parts.nowNanos() });
+      const hasMoved = addressText(described) !== addressText(node.record);
+      const isNews =
+        known === undefined || !encodeNode({ ...node.record, ...described }).equals(encodeNode(node.record));
+      if (isNews || replaced !== undefined) await commit(node, described, replaced);
       return { node, hasMoved };
     },
   };

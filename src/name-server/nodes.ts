@@ -9,14 +9,14 @@ import type { ClusterId, GroupId, NodeId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import { keys, nodeOfKey } from "../metadata-store/keys.ts";
-import { decodeNode, encodeNode, type NodeRecord } from "../metadata-store/records.ts";
+import { decodeNode, type NodeRecord } from "../metadata-store/records.ts";
 import type { MetadataStore } from "../metadata-store/types.ts";
 import type { NameServerMethods } from "../protocol/name-server.ts";
 import type { RequestOf } from "../rpc/types.ts";
 import type { Execution } from "./execution.ts";
 import type { ListeningTime } from "./listening.ts";
 import { createNodeAdmission, type Registration } from "./node-admission.ts";
-import { addressText, type StorageNode } from "./storage-node.ts";
+import { addressText, putRecord, type StorageNode } from "./storage-node.ts";
 import type { RemotePeer } from "./types.ts";
 
 export interface NodeEvents {
@@ -184,11 +184,9 @@ export function createNodes(parts: {
     },
 
     async decide(node, decision) {
-      const decided = (): NodeRecord => ({ ...node.record, ...decision });
       await execution.change((transaction) => {
-        transaction.put(keys.node(node.id), encodeNode(decided()));
+        putRecord(transaction, node, { ...node.record, ...decision });
       });
-      node.record = decided();
       if (decision.state === "removed") node.peer?.close("the storage node was removed from the cluster");
       events.onChange();
     },

@@ -1,7 +1,9 @@
 /** A storage node as the name server knows it: its record, which is committed, and what it said last. */
 import type { NodeId } from "../base/ids.ts";
-import type { NodeRecord } from "../metadata-store/records.ts";
+import { keys } from "../metadata-store/keys.ts";
+import { encodeNode, type NodeRecord } from "../metadata-store/records.ts";
 import type { ScrubReport } from "../protocol/scrub-methods.ts";
+import type { Transaction } from "./namespace/index.ts";
 import type { RemotePeer } from "./types.ts";
 
 export interface StorageNode {
@@ -27,4 +29,10 @@ export function isGone({ state, out }: Pick<NodeRecord, "state" | "out">): boole
 
 export function addressText({ host, port }: { host: string; port: number }): string {
   return `${host}:${String(port)}`;
+}
+
+/** Until a change is durable others are made: each begins with the one before, and so the record is the node's at once. */
+export function putRecord(transaction: Transaction, node: StorageNode, record: NodeRecord): void {
+  transaction.put(keys.node(node.id), encodeNode(record));
+  node.record = record;
 }
