@@ -1,7 +1,6 @@
 /** `dfs name-server`: the process that owns the metadata. */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { limits } from "../base/limits.ts";
 import { openSystemDisk } from "../base/system-disk.ts";
 import { systemClock } from "../base/clock.ts";
 import type { Store } from "../metadata-store/open.ts";
@@ -20,7 +19,7 @@ import { createLifetime, type Lifetime } from "./lifetime.ts";
 import { createLog } from "./logging.ts";
 import { openMended, type Mending } from "./mend-folder.ts";
 import { programVersion } from "./program-info.ts";
-import { recoverInto, refuseUnfinished, type RecoverCommand } from "./recover-folder.ts";
+import { hasServed, recoverInto, refuseUnfinished, takeoverWaitMillis, type RecoverCommand } from "./recover-folder.ts";
 import { serveRefusals } from "./refusing-server.ts";
 import { readServerId } from "./server-id.ts";
 import { createSurroundings } from "./surroundings.ts";
@@ -80,7 +79,7 @@ export async function runNameServer(command: NameServerCommand): Promise<number>
       address,
       onRegister: knownCopiesWriter(disk, log),
       loss: acceptedLoss(disk),
-      waitMillis: command.recover === undefined ? 0 : limits.takeoverMillis,
+      waitMillis: await takeoverWaitMillis(disk),
     },
   });
   server.deposed?.catch((error: unknown) => {
@@ -97,9 +96,12 @@ export async function runNameServer(command: NameServerCommand): Promise<number>
     },
   });
   // It may have to wait for storage nodes, which have to find it.
-  const starting = server.start().catch((error: unknown) => {
-    lifetime.fail(error);
-  });
+  const starting = server
+    .start()
+    .then(() => hasServed(disk))
+    .catch((error: unknown) => {
+      lifetime.fail(error);
+    });
   log.info({ ...listener.address, data: command.data }, "listening");
   reportReady();
   const status = await lifetime.over;

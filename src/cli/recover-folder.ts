@@ -1,5 +1,6 @@
 /** `dfs name-server --recover`: the folder, the connections, and what is refused. */
 import type { Disk } from "../base/disk.ts";
+import { limits } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import { recoverFolder } from "../name-server/copies/recover.ts";
 import { journalMethods } from "../protocol/journal-methods.ts";
@@ -10,7 +11,9 @@ import { CommandFailure } from "./failure.ts";
 import { makeServerId } from "./server-id.ts";
 
 const marker = "recovering";
-const parts = ["epoch", "journal", "snapshot", "lmdb", "server", "copies.json", "mending", acceptLossName];
+/** Until it has served for the first time: the server before may still believe that it may serve. */
+const takenOver = "taken-over";
+const parts = ["epoch", "journal", "snapshot", "lmdb", "server", "copies.json", "mending", acceptLossName, takenOver];
 
 export interface RecoverCommand {
   readonly nodes: readonly Address[];
@@ -61,6 +64,19 @@ export async function recoverInto(
       }),
   });
   if (options.acceptLoss) await acceptLoss(disk);
+  await (await disk.open(takenOver, "create")).close();
   await disk.remove(marker);
+  await disk.syncFolder("");
+}
+
+/** How long a server on this folder has to wait before it serves: also if it was killed before it ever did. */
+export async function takeoverWaitMillis(disk: Disk): Promise<number> {
+  return (await disk.exists(takenOver)) ? limits.takeoverMillis : 0;
+}
+
+/** It has waited, and serves. */
+export async function hasServed(disk: Disk): Promise<void> {
+  if (!(await disk.exists(takenOver))) return;
+  await disk.remove(takenOver);
   await disk.syncFolder("");
 }

@@ -32,6 +32,15 @@ export class Faults {
     });
   }
 
+  /** A name server is replaced within this time, and perhaps the one that replaces it, too. */
+  beginFailover(spanMillis: number): void {
+    for (let count = 1 + this.#random.below(2); count > 0; count--) {
+      this.#world.events.schedule(this.#random.below(spanMillis), () => {
+        if (!this.#isOver) this.#failOver();
+      });
+    }
+  }
+
   end(): void {
     this.#isOver = true;
     this.#members.end();
@@ -55,7 +64,7 @@ export class Faults {
       return;
     }
     const host = this.#any(world.hosts());
-    const server = this.#any(["names", ...world.hosts("storage-node")]);
+    const server = this.#any([world.nameServer, ...world.hosts("storage-node")]);
     switch (this.#random.below(14)) {
       case 0:
       case 1:
@@ -103,6 +112,31 @@ export class Faults {
         else slowDisk(world, server, 1 + this.#random.below(100));
         break;
     }
+  }
+
+  /** The name server before runs on, on its side of the network or not; or it comes back, or wakes up. */
+  #failOver(): void {
+    const world = this.#world;
+    const before = world.nameServer;
+    switch (this.#random.below(5)) {
+      case 0:
+        break;
+      case 1:
+        this.#cut(before);
+        break;
+      case 2:
+        world.kill(before, this.#pause());
+        break;
+      case 3:
+        world.powerOff(before, this.#pause());
+        break;
+      case 4:
+        world.stall(before, this.#random.below(45_000));
+        break;
+    }
+    world.events.schedule(this.#random.below(10_000), () => {
+      if (!this.#isOver) world.failOver();
+    });
   }
 
   /** A host from all others, or from one; in one direction, or in both. */

@@ -114,3 +114,8 @@ function asText(_name: string, value: unknown): unknown {
   if (typeof value === "bigint") return String(value);
   return value instanceof Error ? String(value) : value;
 }
+
+export function errorText(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return `${error.stack ?? String(error)}${error.cause === undefined ? "" : `\ncaused by ${errorText(error.cause)}`}`;
+}

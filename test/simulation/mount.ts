@@ -1,4 +1,5 @@
 /** A client process of the simulated world, as `cli/client.ts` puts it together, and the processes' way into it. */
+import { FsError } from "../../src/base/errno.ts";
 import { limits } from "../../src/base/limits.ts";
 import { createContents } from "../../src/cache/contents.ts";
 import type { Operations } from "../../src/fuse/operations.ts";
@@ -15,7 +16,7 @@ import { createVfs } from "../../src/vfs/vfs.ts";
 import { RecordingNotifier } from "../vfs/mount.ts";
 import type { Machine } from "./machine.ts";
 import type { Network } from "./network.ts";
-import { nameServerAddress, surroundingsOf } from "./servers.ts";
+import { nameServerAddresses, surroundingsOf } from "./servers.ts";
 
 const KiB = 1024;
 /** Small blocks, small inline content, and memory that is soon scarce: every way that content may take is taken. */
@@ -29,19 +30,33 @@ const contentLimits = {
   clientCleanBytesMax: 2 * 1024 * KiB,
 };
 
+const againMillis = 1_000;
+
 export interface Mounted {
   readonly machine: Machine;
   readonly operations: Operations;
 }
 
+/** As often as it takes. @param onLoss: see `mount` */
+export async function mountInTheEnd(machine: Machine, network: Network, onLoss: () => void): Promise<Mounted> {
+  for (;;) {
+    try {
+      return await mount(machine, network, onLoss);
+    } catch (error) {
+      if (!(error instanceof FsError)) throw error;
+      await new Promise<void>((resolve) => void machine.clock.after(againMillis, resolve));
+    }
+  }
+}
+
 /** @param onLoss it has lost its session or leases: what was not synced may be gone */
-export async function mount(machine: Machine, network: Network, onLoss: () => void): Promise<Mounted> {
+async function mount(machine: Machine, network: Network, onLoss: () => void): Promise<Mounted> {
   const { clock, random, log, host } = machine;
   const surroundings = surroundingsOf(machine, network);
   const vfs = createVfs({ clock, log, readGroups: () => Promise.resolve([]) });
   let sessions = 0;
   const connected = await connectNameServer({
-    addresses: [nameServerAddress],
+    addresses: nameServerAddresses,
     connect: (address, how) =>
       connectPeer(surroundings, { ...how, address, ownTable: clientMethods, remoteTable: nameServerMethods }),
     ...{ clock, random, log, clientName: host },

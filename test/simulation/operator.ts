@@ -9,7 +9,7 @@ import type { LeaseNews } from "../../src/protocol/leases.ts";
 import { connectPeer, type Surroundings } from "../../src/rpc/open.ts";
 import type { Peer } from "../../src/rpc/types.ts";
 import { Machine } from "./machine.ts";
-import { nameServerAddress, surroundingsOf } from "./servers.ts";
+import { namePort, surroundingsOf } from "./servers.ts";
 import type { World } from "./world.ts";
 
 type Server = Peer<NameServerMethods>;
@@ -17,7 +17,7 @@ type Server = Peer<NameServerMethods>;
 /** Over a connection of its own; rejects when there can be none. */
 export async function asOperator<T>(world: World, ask: (server: Server) => Promise<T>): Promise<T> {
   const peer = await connectPeer(surroundings(world), {
-    address: nameServerAddress,
+    address: { host: world.nameServer, port: namePort },
     hello: { role: "admin", id: "simulation" },
     ownTable: {},
     handlers: {},
@@ -56,7 +56,7 @@ export function orderScrub(world: World): Promise<ReadonlyMap<string, number>> {
 /** What is at a path, or is made below it, is to have so many copies. */
 export async function setReplicas(world: World, path: string, replicas: number): Promise<void> {
   const server = await connectPeer(surroundings(world), {
-    address: nameServerAddress,
+    address: { host: world.nameServer, port: namePort },
     hello: { role: "client", id: "replicas" },
     ownTable: clientMethods,
     handlers: {

@@ -61,8 +61,7 @@ export async function runSeed(seed: number, onNote?: (line: string) => void): Pr
 async function live(world: World, shape: Shape): Promise<void> {
   const { events, problems, random } = world;
   for (const host of world.hosts()) world.start(host);
-  const areAllUp = (): boolean => world.hosts().every((host) => world.isUp(host));
-  if (!(await events.runUntil(areAllUp, startMillis))) {
+  if (!(await events.runUntil(() => world.isWhole, startMillis))) {
     problems.push("the cluster did not start");
     return;
   }
@@ -76,8 +75,8 @@ async function live(world: World, shape: Shape): Promise<void> {
     return;
   }
   const operations = 15 + random.below(40);
-  // Where nodes leave, that has to be noticed meanwhile.
-  const pauses = shape.kind === "members" ? [500, 1_000, 2_000, 4_000] : [5, 50, 500, 2_000];
+  // Where servers leave, that has to be noticed meanwhile.
+  const pauses = ["members", "failover"].includes(shape.kind) ? [500, 1_000, 2_000, 4_000] : [5, 50, 500, 2_000];
   const pauseMillis = pauses[random.below(4)] ?? 5;
   const workload = new Workload(world, { processesPerClient: 1 + random.below(3), operations, pauseMillis });
   world.onMounted = (client) => {
@@ -87,10 +86,11 @@ async function live(world: World, shape: Shape): Promise<void> {
   const faults = new Faults(world, shape);
   const spanMillis = 200 + (operations * pauseMillis) / 2;
   const count = random.below(9) + (shape.kind === "members" ? 4 : 0);
+  if (shape.kind === "failover") faults.beginFailover(spanMillis / 2);
   faults.begin(count, (2 * spanMillis) / (count + 1));
   await events.runUntil(() => workload.unfinished.length === 0, 20_000 + 2 * spanMillis);
   faults.end();
-  const isQuiet = (): boolean => areAllUp() && workload.unfinished.length === 0;
+  const isQuiet = (): boolean => world.isWhole && workload.unfinished.length === 0;
   if (!(await events.runUntil(isQuiet, quietMillis))) {
     problems.push(`not over after ${String(quietMillis)} ms: ${describeUnfinished(world, workload)}`);
     return;
@@ -99,6 +99,7 @@ async function live(world: World, shape: Shape): Promise<void> {
   world.onMounted = () => undefined;
   // The name server looks at its disk's space every few seconds: until then nothing grows on one that was full.
   await events.runUntil(() => false, roomAgainMillis);
+  retireFormer(world);
   const look = async (): Promise<boolean> => {
     for (const client of world.clients) workload.lookAtAll(client);
     if (await events.runUntil(isQuiet, quietMillis)) return problems.length === 0;
@@ -120,9 +121,20 @@ async function live(world: World, shape: Shape): Promise<void> {
       faults.rot();
       if ((await losePower()) && (await look()) && (await settle(world))) await look();
       return;
+    case "failover":
     case "members":
       if ((await settle(world)) && (await look()) && (await losePower())) await look();
       return;
+  }
+}
+
+/** A name server whose cluster was taken over serves nobody any more; there is nothing else for it to do. */
+function retireFormer(world: World): void {
+  for (const host of world.formerNameServers) {
+    const running = world.running(host);
+    if (running?.kind === "name-server" && running.server.status().copies?.serving === true)
+      world.problems.push(`${host} still serves, after ${world.nameServer} has taken over`);
+    world.retire(host);
   }
 }
 

@@ -1,8 +1,11 @@
 /** The server processes of the simulated world, as `cli/` puts them together, each started on what its host's disk kept. */
+import type { Disk } from "../../src/base/disk.ts";
 import { openIdentity, type NodeIdentity } from "../../src/block-store/identity.ts";
 import { memoryBackend } from "../../src/block-store/memory-backend.ts";
 import { openBlockStore } from "../../src/block-store/open.ts";
 import type { BlockStore } from "../../src/block-store/types.ts";
+import { hasServed, recoverInto, takeoverWaitMillis } from "../../src/cli/recover-folder.ts";
+import { readServerId } from "../../src/cli/server-id.ts";
 import { openMemoryStore } from "../../src/metadata-store/open.ts";
 import { createNameServer } from "../../src/name-server/name-server.ts";
 import { peerMethods, type NameServer } from "../../src/name-server/types.ts";
@@ -10,6 +13,7 @@ import { nameServerMethods } from "../../src/protocol/name-server.ts";
 import { serve, type Surroundings } from "../../src/rpc/open.ts";
 import type { Address } from "../../src/rpc/types.ts";
 import { createStorageNode } from "../../src/storage-node/node.ts";
+import { JournalKeeper } from "../../src/storage-node/journal-keeper.ts";
 import { Scrub } from "../../src/storage-node/scrub.ts";
 import { FaultyDisk } from "../support/faulty-disk.ts";
 import { diskOf, indexOf } from "./disk.ts";
@@ -26,7 +30,10 @@ export const diskBytes = 256 * MiB;
 /** Of the name server's disk: below it nothing grows. */
 export const reserveBytes = 4 * MiB;
 
-export const nameServerAddress: Address = { host: "names", port: 7400 };
+/** Where name servers may be: the first, and those that take over. */
+export const nameServerHosts = ["names", "names-2", "names-3"] as const;
+export const namePort = 7400;
+export const nameServerAddresses: readonly Address[] = nameServerHosts.map((host) => ({ host, port: namePort }));
 export const storagePort = 7500;
 
 /** What outlives the processes of one host. */
@@ -62,12 +69,20 @@ export function surroundingsOf(machine: Machine, network: Network): Surroundings
   return { transport: network.transportOf(machine), clock, random, log };
 }
 
+/** @param nodes where to recover from, when the disk has no whole folder of a name server */
 export async function startNameServer(
   { machine, network, host, onFailed }: Place,
   { replicas, nodeOutMillis, compareRoundMillis }: Shape,
+  nodes: readonly Address[] | undefined,
 ): Promise<RunningNameServer> {
   const { clock, random, log } = machine;
   const disk = diskOf(machine, host.disk, host.slowness);
+  const address = { host: machine.host, port: namePort };
+  const surroundings = surroundingsOf(machine, network);
+  if (nodes !== undefined) {
+    const clear = (path: string): Promise<void> => clearPath(disk, host, path);
+    await recoverInto(disk, { ...{ nodes, address, surroundings, log, clear }, acceptLoss: false });
+  }
   const store = await openMemoryStore({
     ...{ disk, clock, log, journalFileBytes, snapshotJournalBytes, overlayBytesMax },
     afterTurn: (run) => void clock.after(0, run),
@@ -77,19 +92,27 @@ export async function startNameServer(
     ...{ store, clock, random, log },
     options: { replicas, nodeOutMillis, compareRoundMillis, version: "simulation", reserveBytes },
     space: () => disk.space(),
+    copies: {
+      ...{ source: store, server: await readServerId(disk, random), address },
+      waitMillis: await takeoverWaitMillis(disk),
+    },
   });
-  await server.start();
-  await serve(surroundingsOf(machine, network), {
-    address: { host: machine.host, port: nameServerAddress.port },
-    hello: { role: "name-server", id: server.cluster },
-    ownTable: nameServerMethods,
-    handlers: server.handlers,
-    remoteTable: peerMethods,
+  server.deposed?.catch(onFailed);
+  await serve(surroundings, {
+    ...{ address, handlers: server.handlers, ownTable: nameServerMethods, remoteTable: peerMethods },
+    hello: { role: "name-server", id: "name-server" },
     onPeer: (peer) => {
       server.connected(peer);
     },
   });
+  await server.start();
+  await hasServed(disk);
   return { kind: "name-server", server };
+}
+
+async function clearPath(disk: Disk, host: Host, path: string): Promise<void> {
+  const files = host.disk.files(path);
+  for (const file of files.length > 0 ? files : [path]) if (await disk.exists(file)) await disk.remove(file);
 }
 
 export async function startStorageNode({ machine, network, host, onFailed }: Place): Promise<RunningStorageNode> {
@@ -100,11 +123,13 @@ export async function startStorageNode({ machine, network, host, onFailed }: Pla
   const store = await openBlockStore({ ...{ disk, identity, backend, clock, log }, capacityBytes: 64 * MiB });
   store.failed.catch(onFailed);
   const scrub = await Scrub.open({ disk, store, clock, log });
+  const journal = await JournalKeeper.open({ disk, identity, log, fileBytes: journalFileBytes });
+  journal.failed.catch(onFailed);
   await createStorageNode({
-    ...{ store, identity, scrub },
+    ...{ store, identity, scrub, journal },
     surroundings: surroundingsOf(machine, network),
     listen: { host: machine.host, port: storagePort },
-    nameServers: [nameServerAddress],
+    nameServers: nameServerAddresses,
   });
   return { kind: "storage-node", store, identity };
 }

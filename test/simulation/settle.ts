@@ -64,7 +64,7 @@ function unsettled({ nodes, groups, repair, conversions }: StatusReply): string 
 }
 
 export function statusOf(world: World): StatusReply | undefined {
-  const running = world.running("names");
+  const running = world.running(world.nameServer);
   return running?.kind === "name-server" ? running.server.status() : undefined;
 }
 

@@ -3,9 +3,10 @@ import { seededRandom } from "../../src/base/random.ts";
 
 /**
  * Beside what goes wrong in all of them (processes, power, links, clocks, full and failing disks): `rot`: bits flip on one
- * storage node's disk; `members`: storage nodes come, leave and lose their disks.
+ * storage node's disk; `members`: storage nodes come, leave and lose their disks;
+ * `failover`: a name server with an empty disk takes over, while the one before may still run.
  */
-export type Kind = "plain" | "rot" | "members";
+export type Kind = "plain" | "rot" | "members" | "failover";
 
 export interface Shape {
   readonly kind: Kind;
@@ -18,7 +19,7 @@ export interface Shape {
   readonly compareRoundMillis: number;
 }
 
-const kinds: readonly Kind[] = ["plain", "rot", "plain", "members", "members"];
+const kinds: readonly Kind[] = ["plain", "rot", "failover", "members", "plain", "failover", "members"];
 const hourMillis = 3_600_000;
 
 export function shapeOf(seed: number): Shape {

@@ -2,20 +2,23 @@
  * The whole cluster in one process from one seed: hosts, what runs on them, and what can be done to them. Everything that
  * is killed starts again after a while on what its disk kept.
  */
-import { FsError } from "../../src/base/errno.ts";
+import { errnoOf } from "../../src/base/errno.ts";
 import { seededRandom, type Random } from "../../src/base/random.ts";
 import type { Operations } from "../../src/fuse/operations.ts";
+import type { Address } from "../../src/rpc/types.ts";
 import { Events } from "./events.ts";
-import { Machine } from "./machine.ts";
-import { mount } from "./mount.ts";
+import { errorText, Machine } from "./machine.ts";
+import { mountInTheEnd } from "./mount.ts";
 import { Network } from "./network.ts";
 import { Recording, type Life } from "./record.ts";
 import type { Shape } from "./shape.ts";
 import {
   diskBytes,
+  nameServerHosts,
   newHost,
   startNameServer,
   startStorageNode,
+  storagePort,
   type Host,
   type RunningNameServer,
   type RunningStorageNode,
@@ -43,6 +46,7 @@ interface Place {
   life: Life | undefined;
   /** Nothing starts it before. */
   absentUntil: number;
+  isRetired: boolean;
 }
 
 /** How soon what was killed starts again. */
@@ -57,6 +61,8 @@ export class World {
   readonly problems: string[] = [];
   /** Called with every client that is ready. */
   onMounted: (client: MountedClient) => void = () => undefined;
+  /** The host that has the name server, or is to have it. */
+  nameServer: string = nameServerHosts[0];
   readonly #options: WorldOptions;
   readonly #places = new Map<string, Place>();
   /** Kills that a fault explains: hosts whose disk was told to fail. */
@@ -67,14 +73,14 @@ export class World {
     this.events = new Events(options.onNote);
     this.random = seededRandom(options.seed);
     this.network = new Network(this.events, this.#seeded());
-    this.addHost("names", "name-server");
+    this.addHost(this.nameServer, "name-server");
     for (let i = 1; i <= options.nodes; i++) this.addHost(`storage-${String(i)}`, "storage-node");
     for (let i = 1; i <= options.clients; i++) this.addHost(`client-${String(i)}`, "client");
   }
 
   /** A further one, which has never run. */
   addHost(name: string, kind: Running["kind"]): void {
-    const place = { host: newHost(name, this.#seeded()), kind, absentUntil: 0 };
+    const place = { host: newHost(name, this.#seeded()), kind, absentUntil: 0, isRetired: false };
     this.#places.set(name, { ...place, machine: undefined, running: undefined, life: undefined });
   }
 
@@ -84,7 +90,36 @@ export class World {
   }
 
   hosts(kind?: Running["kind"]): string[] {
-    return [...this.#places.values()].filter((place) => kind === undefined || place.kind === kind).map(nameOf);
+    const places = [...this.#places.values()].filter(({ isRetired }) => !isRetired);
+    return places.filter((place) => kind === undefined || place.kind === kind).map(nameOf);
+  }
+
+  /** Everything that is to be there is. */
+  get isWhole(): boolean {
+    return this.hosts().every((host) => this.isUp(host) || this.formerNameServers.includes(host));
+  }
+
+  get formerNameServers(): string[] {
+    return this.hosts("name-server").filter((host) => host !== this.nameServer);
+  }
+
+  /** Another host, with an empty disk, takes over from the storage nodes' copies; whatever the one before does. */
+  failOver(): void {
+    const { length } = [...this.#places.values()].filter(({ kind }) => kind === "name-server");
+    const next = nameServerHosts[length];
+    if (next === undefined) return;
+    // One that has not come so far is given up: of two that take over at once either may win.
+    if (this.#sourceFor(this.host(this.nameServer)) !== undefined) this.retire(this.nameServer);
+    this.events.note(`${next} takes over from ${this.nameServer}`);
+    this.nameServer = next;
+    this.addHost(next, "name-server");
+    this.start(next);
+  }
+
+  /** It is switched off for ever. */
+  retire(host: string): void {
+    this.powerOff(host, { restartMillis: 0 });
+    this.#place(host).isRetired = true;
   }
 
   running(host: string): Running | undefined {
@@ -104,7 +139,7 @@ export class World {
 
   start(host: string): void {
     const place = this.#place(host);
-    if (place.machine !== undefined || this.events.now < place.absentUntil) return;
+    if (place.machine !== undefined || place.isRetired || this.events.now < place.absentUntil) return;
     const skewMillis = this.random.below(4) === 0 ? this.random.below(20_000) - 10_000 : 0;
     const machine = new Machine({ events: this.events, host, seed: this.random.below(2 ** 32), skewMillis });
     place.machine = machine;
@@ -204,30 +239,25 @@ export class World {
     const { host } = place;
     switch (place.kind) {
       case "name-server":
-        return startNameServer({ machine, network, host, onFailed }, this.#options);
+        return startNameServer({ machine, network, host, onFailed }, this.#options, this.#sourceFor(host));
       case "storage-node":
         return startStorageNode({ machine, network, host, onFailed });
       case "client": {
         const life: Life = { name: host.name, losses: [] };
         place.life = life;
-        return { kind: "client", life, ...(await this.#mount(machine, life)) };
+        const onLoss = (): void => {
+          this.events.note(`${machine.host} lost its session or leases`);
+          life.losses.push(this.events.steps);
+        };
+        return { kind: "client", life, ...(await mountInTheEnd(machine, network, onLoss)) };
       }
     }
   }
 
-  /** As often as it takes. */
-  async #mount(machine: Machine, life: Life): ReturnType<typeof mount> {
-    for (;;) {
-      try {
-        return await mount(machine, this.network, () => {
-          this.events.note(`${machine.host} lost its session or leases`);
-          life.losses.push(this.events.steps);
-        });
-      } catch (error) {
-        if (!(error instanceof FsError)) throw error;
-        await new Promise<void>((resolve) => void machine.clock.after(1_000, resolve));
-      }
-    }
+  /** For a name server that takes over, until it has. */
+  #sourceFor({ name, disk }: Host): Address[] | undefined {
+    if (name === nameServerHosts[0] || (disk.has("server") && !disk.has("recovering"))) return undefined;
+    return this.hosts("storage-node").map((host) => ({ host, port: storagePort }));
   }
 
   /** It ended by itself. */
@@ -235,6 +265,16 @@ export class World {
     if (!machine.isAlive) return;
     const { name } = place.host;
     this.events.note(`${name} ends: ${String(error)}`);
+    const isFormer = this.formerNameServers.includes(name);
+    if (isFormer && errnoOf(error) === "ESTALE") {
+      this.retire(name);
+      return;
+    }
+    if (place.kind === "name-server" && this.#sourceFor(place.host) !== undefined) {
+      // Too few nodes answer: the operator tries again.
+      this.kill(name, { restartMillis: 1_000 });
+      return;
+    }
     if (!this.#mayFail.has(name)) this.problems.push(`${name} ended by itself: ${errorText(error)}`);
     this.kill(name, { restartMillis: 500 });
   }
@@ -256,9 +296,4 @@ export class World {
 
 function nameOf({ host }: Place): string {
   return host.name;
-}
-
-function errorText(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return `${error.stack ?? String(error)}${error.cause === undefined ? "" : `\ncaused by ${errorText(error.cause)}`}`;
 }
