@@ -4,7 +4,19 @@ import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import type { StatusReply } from "../../src/protocol/status.ts";
 import { startCluster, type Cluster, type ClusterOptions } from "../support/cluster.ts";
-import { compare, complaints, fill, isWhole, keepBusy, look, nodeOf, pause, silence, until } from "./repair/acting.ts";
+import {
+  compare,
+  complaints,
+  fill,
+  isWhole,
+  keepBusy,
+  look,
+  nodeOf,
+  pause,
+  silence,
+  until,
+  usedBytes,
+} from "./repair/acting.ts";
 
 const MB = 1_000_000;
 
@@ -33,7 +45,8 @@ repairTest(
   { nodes: 4 },
   async (t, c) => {
     await fill(c, "files", 30, 6 * MB);
-    const before = await until(c, "all groups are whole", isWhole);
+    const isThere = (status: StatusReply): boolean => usedBytes(status) >= 2 * 30 * 6 * MB;
+    const before = await until(c, "all groups are whole", (status) => isWhole(status) && isThere(status));
     const dead = nodeOf(c, before, "storage-4");
     t.true(dead.usedBytes > 10 * MB, "it has its part of what was written");
     const client = keepBusy(c, "busy");
