@@ -67,6 +67,18 @@ class Loads {
   }
 }
 
+/** Whether nodes are more equally full when `to` takes the place of a member of that group. */
+export function isWorthMoving(
+  id: GroupId,
+  to: BalancedNode,
+  groups: readonly SizedGroup[],
+  nodes: readonly BalancedNode[],
+): boolean {
+  const loads = new Loads(groups, nodes);
+  const group = groups.find((each) => each.group === id);
+  return group !== undefined && nodes.some((from) => loads.mayMove(group, from, to));
+}
+
 /** The next move that evens out how full nodes are, or undefined: balanced. */
 export function nextMove(groups: readonly SizedGroup[], nodes: readonly BalancedNode[]): Move | undefined {
   if (nodes.length < 2) return undefined;

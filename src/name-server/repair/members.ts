@@ -53,7 +53,10 @@ export function nextStep(
   const areAllUp = nodes.every((id) => view(id).isUp);
   if (nodes.length > replicas) {
     if (!areAllUp) return undefined;
-    const leaver = fullest(draining.length > 0 ? draining : leavingMostHosts(nodes, view), load);
+    const leavers = draining.length > 0 ? draining : leavingMostHosts(nodes, view);
+    // Who has just come, at the end, stays: it was asked in because it is emptier, or has its blocks already.
+    const others = leavers.filter((id) => id !== nodes.at(-1));
+    const leaver = fullest(others.length > 0 ? others : leavers, load);
     return leaver === undefined ? undefined : { kind: "drop", leaver };
   }
   if (draining.length > 0) return hasSourceBeside(undefined) ? { kind: "add", why: "draining" } : undefined;

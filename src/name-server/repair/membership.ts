@@ -10,7 +10,15 @@ import type { ClusterMaps } from "../cluster-map.ts";
 import type { Nodes } from "../nodes.ts";
 import { isGone, type StorageNode } from "../storage-node.ts";
 import { chooseMember, hostsOf, placementNodeOf, type PlacementNode } from "../placement.ts";
-import { bytesOn, nextMove, nextPlace, type BalancedNode, type Move, type SizedGroup } from "./balance.ts";
+import {
+  bytesOn,
+  isWorthMoving,
+  nextMove,
+  nextPlace,
+  type BalancedNode,
+  type Move,
+  type SizedGroup,
+} from "./balance.ts";
 import {
   afterStep,
   healthOf,
@@ -54,6 +62,8 @@ export function createMembership(parts: {
   /** Had no space for copies lately. */
   isFull: (node: NodeId) => boolean;
   isBusy: (group: GroupId) => boolean;
+  /** A node may yet take back places that it had. */
+  isReturning: () => boolean;
   left: (node: NodeId, group: GroupId) => void;
   rescue: Rescue;
 }): Membership {
@@ -145,10 +155,10 @@ export function createMembership(parts: {
     const isQuiet = maps.groups.every(
       (group) => group.copying.length === 0 && group.nodes.length === replicasOf(group) && group.nodes.every(isUp),
     );
-    if (!sizes.isComplete || !isQuiet) return moves;
+    if (!sizes.isComplete || !isQuiet || parts.isReturning()) return moves;
     const takers = candidates();
     if (takers.length < 2) return moves;
-    const balanced = takers.map((node) => ({ ...placementNodeOf(node), capacityBytes: node.record.capacityBytes }));
+    const balanced = takers.map(balancedNodeOf);
     let groups = sized();
     while (moves.size < relievedMax) {
       const move = nextMove(groups, balanced) ?? placeMove(groups, balanced);
@@ -238,15 +248,12 @@ export function createMembership(parts: {
 
   return {
     welcome(node, group) {
-      const own = maps.groups.filter((each) => replicasOf(each) === replicasOf(group));
-      const takers = candidates();
-      if (!takers.includes(node) || parts.isBusy(group.group)) return "no";
+      if (!candidates().includes(node) || parts.isBusy(group.group)) return "no";
       const members = group.nodes.map((id) => nodes.get(id)).filter((member) => member !== undefined);
       const placed = members.map(placementNodeOf);
       const isApart = hostsOf([...placed, placementNodeOf(node)]) > hostsOf(placed) && hostsOf(placed) < placed.length;
-      const places = own.filter((each) => each.nodes.includes(node.id)).length;
-      const lacks = places < Math.floor((own.length * replicasOf(group)) / takers.length);
-      if (!isApart && !lacks) return "no";
+      const among = [...members, node].map(balancedNodeOf);
+      if (!isApart && !isWorthMoving(group.group, balancedNodeOf(node), sized(), among)) return "no";
       return relieved() < relievedMax ? "now" : "later";
     },
 
@@ -262,4 +269,8 @@ export function createMembership(parts: {
       if (moves.size > 0) await move(moves);
     },
   };
+}
+
+function balancedNodeOf(node: StorageNode): BalancedNode {
+  return { ...placementNodeOf(node), capacityBytes: node.record.capacityBytes };
 }

@@ -25,6 +25,8 @@ export interface Reconciliation {
   tick(signal: AbortSignal): Promise<void>;
   /** Whether the group's members must not change now. */
   isBusy(group: GroupId): boolean;
+  /** Whether a node that is up may yet become a member again of groups that it left. */
+  readonly isReturning: boolean;
   /** Pairs of node and group that are to be compared, of nodes that are up. */
   readonly waiting: number;
 }
@@ -49,6 +51,8 @@ const pageBlocks = 1_024;
 const deleteBatch = 1_024;
 /** A former member's blocks, while the group is not whole; and what a session may yet name. */
 const waitMillis = 5_000;
+/** As many groups as may change at a time are changing. */
+const welcomeMillis = 1_000;
 const openMillis = 60_000;
 const done: Outcome = { isDone: true };
 
@@ -82,7 +86,7 @@ export function createReconciliation(
     if (!isWhole(group)) return { isDone: false, pauseMillis: waitMillis };
     if (mayReturn) {
       const welcome = await comeBack(node, group);
-      if (welcome !== "no") return { isDone: false, pauseMillis: welcome === "now" ? 0 : waitMillis };
+      if (welcome !== "no") return { isDone: false, pauseMillis: welcome === "now" ? 0 : welcomeMillis };
     }
     busy.add(id);
     try {
@@ -274,6 +278,12 @@ export function createReconciliation(
         running = undefined;
       });
       return running;
+    },
+    get isReturning() {
+      for (const [node, due] of waiting) {
+        if (nodes.get(node)?.state === "up" && [...due.values()].some(({ mayReturn }) => mayReturn)) return true;
+      }
+      return false;
     },
     get waiting() {
       let sum = 0;

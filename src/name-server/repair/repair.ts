@@ -77,6 +77,7 @@ export function createRepair(parts: {
     ...{ maps, nodes, sizes, log, left },
     isFull: (node) => jobs.isFull(node),
     isBusy: (group) => reconciliation.isBusy(group),
+    isReturning: () => reconciliation.isReturning,
     rescue: createRescue({
       ...{ maps, nodes, sizes, log },
       isBusy: (group) => reconciliation.isBusy(group),
