@@ -154,7 +154,8 @@ function choose(
   register: JournalRegister,
   heard: ReadonlyMap<NodeId, Heard>,
 ): readonly Heard[] {
-  const usable = [...heard.values()].filter(({ state }) => state.copy !== null);
+  // One that was only begun has nothing at all.
+  const usable = [...heard.values()].filter((one) => rank(one) > 0);
   usable.sort((a, b) => rank(b) - rank(a));
   const complete = usable.filter(({ state }) => register.members.includes(state.node));
   if (complete.length > 0) return complete;
@@ -167,8 +168,8 @@ function choose(
       ? "no storage node has a complete copy of the journal (with --replicas 1 there is none)"
       : `the complete copies of the journal are on ${members.join(", ")}, which do not answer or are damaged`;
   const [best] = usable;
-  if (!acceptLoss || best === undefined)
-    throw new FsError("EAGAIN", `${text}. Start them; or --accept-loss, if they are lost`);
+  if (best === undefined) throw new FsError("EAGAIN", `${text}. Start them: the other nodes have no copy`);
+  if (!acceptLoss) throw new FsError("EAGAIN", `${text}. Start them; or --accept-loss, if they are lost`);
   log.warn(
     { from: best.state.node, end: best.state.copy?.end.index },
     "recovering from an older copy: later changes are lost",

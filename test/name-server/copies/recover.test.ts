@@ -1,0 +1,149 @@
+import test from "ava";
+import { FsError } from "../../../src/base/errno.ts";
+import { silentLog } from "../../../src/base/log.ts";
+import { seededRandom } from "../../../src/base/random.ts";
+import { openMemoryStore } from "../../../src/metadata-store/open.ts";
+import { recoverFolder, type RecoveryPeer } from "../../../src/name-server/copies/recover.ts";
+import { WithPayload, type Address } from "../../../src/rpc/types.ts";
+import { FaultyDisk } from "../../support/faulty-disk.ts";
+import { asNameServer, CopyCluster, stateOf, type CopyNode } from "./support.ts";
+
+const files = ["before", ...Array.from({ length: 12 }, (_, i) => `file ${String(i)}`)];
+
+/** A cluster whose name server has died with its disk; `content` is what it had acknowledged. */
+async function orphaned(count: number): Promise<{ c: CopyCluster; nodes: CopyNode[]; content: unknown[] }> {
+  const c = new CopyCluster();
+  await c.begin();
+  const nodes = await c.withNodes(count);
+  const client = await c.client();
+  await client.open();
+  for (const name of files) await client.create(name).promise;
+  const content = [...c.store.range({ gte: "", lt: "\xff" })].map(([key, value]) => [key, Buffer.from(value)]);
+  await c.kill();
+  for (const node of nodes) await node.disconnect();
+  return { c, nodes, content };
+}
+
+/** Calls to the nodes, of which `callsLeft` go through: then this end of them is dead. */
+function connecting(nodes: readonly CopyNode[], budget = { callsLeft: Infinity }) {
+  return (address: Address): Promise<RecoveryPeer> => {
+    const node = nodes.find(({ port }) => port === address.port);
+    if (node === undefined) return Promise.reject(new FsError("ECONNREFUSED", "nobody is there"));
+    const call = async (method: string, request: unknown): Promise<unknown> => {
+      if (--budget.callsLeft < 0) throw new FsError("ECONNRESET", "killed");
+      const handlers = node.keeper.handlers as unknown as Record<
+        string,
+        (request: unknown, context: unknown) => unknown
+      >;
+      const answer = await handlers[method]?.(request, asNameServer);
+      if (!(answer instanceof WithPayload)) return { reply: answer };
+      const bytes = Buffer.concat(answer.payload as Buffer[]);
+      return { reply: {}, payload: { bytes, release: () => undefined } };
+    };
+    return Promise.resolve({ call, close: () => undefined } as unknown as RecoveryPeer);
+  };
+}
+
+let servers = 0;
+
+function recover(
+  disk: FaultyDisk,
+  nodes: readonly CopyNode[],
+  options: { acceptLoss?: boolean; budget?: { callsLeft: number }; of?: readonly CopyNode[] } = {},
+): Promise<string> {
+  const server = `00000000000c${String(servers++).padStart(4, "0")}`;
+  const { acceptLoss = false, budget, of = nodes } = options;
+  return recoverFolder({
+    ...{ disk, server, acceptLoss, log: silentLog, address: null },
+    nodes: of.map(({ port }) => ({ host: "127.0.0.1", port })),
+    connect: connecting(nodes, budget),
+  }).then(() => server);
+}
+
+async function contentOf(disk: FaultyDisk): Promise<unknown[]> {
+  const store = await openMemoryStore({ disk, clock: new CopyCluster().clock });
+  const content = [...store.range({ gte: "", lt: "\xff" })].map(([key, value]) => [key, Buffer.from(value)]);
+  await store.close();
+  return content;
+}
+
+test("killed at any step and run again, a recovery has everything that was acknowledged", async (t) => {
+  const { c, nodes, content } = await orphaned(3);
+  let cuts = 0;
+  for (const kind of ["operations", "calls"] as const) {
+    for (let step = 0, isWhole = false; !isWhole; step++) {
+      const disk = new FaultyDisk(seededRandom(step));
+      const budget = { callsLeft: kind === "calls" ? step : Infinity };
+      if (kind === "operations") disk.crashAfter(step);
+      isWhole = await recover(disk, nodes, { budget }).then(
+        () => true,
+        () => false,
+      );
+      if (isWhole) break;
+      cuts++;
+      // `dfs name-server --recover` empties what it had begun.
+      const again = new FaultyDisk(seededRandom(1));
+      await recover(again, nodes);
+      t.deepEqual(await contentOf(again), content, `${kind} ${String(step)}`);
+    }
+  }
+  t.true(cuts > 20, String(cuts));
+  // The last one is the cluster's, and a plain start goes on with it.
+  const disk = new FaultyDisk(seededRandom(2));
+  c.serverId = await recover(disk, nodes);
+  for (let start = 0; start < 2; start++) {
+    await c.begin(start === 0 ? disk : await c.kill());
+    for (const node of nodes) await node.begin();
+    await c.live(2_000);
+    t.true(c.copies.serving);
+    const client = await c.laterClient();
+    for (const name of files) t.true(await client.has(name), name);
+  }
+  await c.kill();
+});
+
+test("without a majority a recovery refuses and names who is missing, until the loss is accepted", async (t) => {
+  const { c, nodes, content } = await orphaned(3);
+  const member = nodes.find(({ id }) => c.copies.members.some((one) => one.node === id)) as CopyNode;
+  const others = nodes.filter((node) => node !== member);
+  await t.throwsAsync(recover(new FaultyDisk(seededRandom(1)), [member]), {
+    message: new RegExp(
+      `^EAGAIN: 1 of 3 storage nodes answer, 2 are needed; missing: ${others
+        .map(({ id, port }) => `${id} at 127.0.0.1:${String(port)}`)
+        .join(", ")}. Start them; or --accept-loss`,
+    ),
+  });
+  const disk = new FaultyDisk(seededRandom(1));
+  c.serverId = await recover(disk, [member], { acceptLoss: true });
+  t.deepEqual(await contentOf(disk), content);
+  // As --accept-loss leaves it for the first start; the others never come back.
+  c.mayLose = true;
+  await c.begin(disk.kill());
+  await member.begin();
+  await c.live(25_000);
+  t.true(c.copies.serving);
+  t.deepEqual(c.members, [member.id as string]);
+  await c.kill();
+});
+
+test("without a complete copy a recovery names who has them, and does not take less for it", async (t) => {
+  const { c, nodes } = await orphaned(3);
+  const member = nodes.find(({ id }) => c.copies.members.some((one) => one.node === id)) as CopyNode;
+  const others = nodes.filter((node) => node !== member);
+  await t.throwsAsync(recover(new FaultyDisk(seededRandom(1)), others), {
+    message: new RegExp(`^EAGAIN: the complete copies of the journal are on ${member.id} at .*, which do not answer`),
+  });
+  // At most one was begun there: an empty filesystem is nothing to go on with.
+  for (const node of others) t.is((await stateOf(node)).copy?.end.index ?? 0, 0);
+  await t.throwsAsync(recover(new FaultyDisk(seededRandom(1)), others, { acceptLoss: true }), {
+    message: /^EAGAIN: .*the other nodes have no copy/,
+  });
+  await recover(new FaultyDisk(seededRandom(1)), nodes);
+});
+
+test("one address is enough: the register names the others", async (t) => {
+  const { nodes, content } = await orphaned(4);
+  const disk = new FaultyDisk(seededRandom(1));
+  await recover(disk, nodes, { of: nodes.slice(0, 1) });
+  t.deepEqual(await contentOf(disk), content);
+});
