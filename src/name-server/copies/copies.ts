@@ -17,9 +17,11 @@ import type { Claim, JournalRegister, JournalState } from "../../protocol/journa
 import { Confirmations } from "./confirmations.ts";
 import { chooseMembers } from "./choose.ts";
 import { Feed } from "./feed.ts";
-import { Follower } from "./follower.ts";
-import { areEnough, sameContent } from "./register.ts";
+import { Followers } from "./followers.ts";
+import { areEnough, successor } from "./register.ts";
 import { Silence } from "./silence.ts";
+import { storeRegister } from "./store-register.ts";
+import { WaitingRecords } from "./waiting-records.ts";
 import type { CopyNode, CopyOptions, CopyPeer } from "./types.ts";
 
 export interface CopiesParts extends CopyOptions {
@@ -32,9 +34,6 @@ export interface CopiesParts extends CopyOptions {
   readonly nodes: () => readonly CopyNode[];
 }
 
-/** How long a node may take to store the register. */
-const storeMillis = 5_000;
-
 export class Copies implements JournalCopies {
   /** Rejects (never resolves) when another server has taken over: this process must end. */
   readonly deposed: Promise<never>;
@@ -42,9 +41,7 @@ export class Copies implements JournalCopies {
   readonly confirmations: Confirmations;
   readonly #parts: CopiesParts;
   readonly #peers = new Map<NodeId, CopyPeer>();
-  readonly #followers = new Map<NodeId, Follower>();
-  /** They copy, and will be members: what is written from now on waits for them, too. */
-  readonly #joining = new Map<NodeId, number>();
+  readonly #followers: Followers;
   readonly #lost = new Set<NodeId>();
   readonly #silence: Silence;
   readonly #deposed: Deferred<never> = deferred();
@@ -55,13 +52,25 @@ export class Copies implements JournalCopies {
   #hasBegun = false;
   #isDeposed = false;
   #isClosed = false;
-  #waiting: { readonly index: number; readonly done: Deferred<void> }[] = [];
+  readonly #waiting = new WaitingRecords();
 
   constructor(parts: CopiesParts) {
     this.#parts = parts;
     this.deposed = this.#deposed.promise;
     this.feed = new Feed(parts.source);
     this.#silence = new Silence(parts.clock);
+    this.#followers = new Followers({
+      ...parts,
+      feed: this.feed,
+      claim: () => this.claim,
+      peer: (node) => this.#peers.get(node),
+      onProgress: (node, sentAt) => {
+        this.#onProgress(node, sentAt);
+      },
+      onRefused: (node, peer) => {
+        this.#onRefused(node, peer);
+      },
+    });
     this.confirmations = new Confirmations(parts.clock, () => this.claim, this.#onRefused);
   }
 
@@ -76,7 +85,7 @@ export class Copies implements JournalCopies {
     return this.#isDeposed;
   }
   get isWaiting(): boolean {
-    return this.#waiting.length > 0;
+    return this.#waiting.first !== undefined;
   }
 
   /** Whether enough nodes confirmed lately that no other server has taken over. */
@@ -105,22 +114,20 @@ export class Copies implements JournalCopies {
     for (const node of lost) this.#lost.add(node);
     this.#hasBegun = true;
     this.#parts.source.copyTo(this);
-    for (const node of register?.members ?? []) this.#follow(node);
+    for (const node of register?.members ?? []) this.#followers.follow(node);
   }
 
   append(record: JournalRecord): Promise<void> | undefined {
     this.feed.add(record);
-    for (const follower of this.#followers.values()) follower.poke();
+    this.#followers.pokeAll();
     return this.have(record.end.index);
   }
 
   /** Resolves when all members have everything up to there; undefined: they have, or there are none. */
   have(index: number): Promise<void> | undefined {
     if (this.#isClosed || this.#isCopied(index)) return undefined;
-    const done = deferred<void>();
-    this.#waiting.push({ index, done });
     this.#silence.begin([...this.#required]);
-    return done.promise;
+    return this.#waiting.wait(index);
   }
 
   /**
@@ -138,7 +145,7 @@ export class Copies implements JournalCopies {
       void peer.closed.then(() => {
         if (this.#peers.get(node) === peer) this.#peers.delete(node);
       });
-      this.#followers.get(node)?.poke();
+      this.#followers.poke(node);
       return reply;
     } catch (error) {
       if (errnoOf(error) === "ESTALE") this.#depose(node, error);
@@ -156,26 +163,29 @@ export class Copies implements JournalCopies {
 
   /** The newest snapshot is on this disk. */
   renewBases(): void {
-    for (const follower of this.#followers.values()) follower.renewBase();
+    this.#followers.renewBases();
   }
 
   /** Nobody is answered any more: what is still written stays here, and is copied at the next start. */
   close(): void {
     this.#isClosed = true;
-    for (const follower of this.#followers.values()) follower.stop();
-    for (const { done } of this.#waiting.splice(0)) done.resolve();
+    this.#followers.stop();
+    this.#waiting.release();
   }
 
   /** For status: who has everything, who copies, whom everything waits for. */
   describe(): { members: { node: NodeId; complete: boolean; behind: number | null }[]; awaited: NodeId[] } {
     const end = this.feed.end.index;
-    const members = [...this.#followers].map(([node, follower]) => ({
-      node,
-      complete: this.#register?.members.includes(node) === true,
-      behind: follower.end === undefined ? null : end - follower.end.index,
-    }));
-    const [first] = this.#waiting;
-    const awaited = first === undefined ? [] : [...this.#required].filter((node) => !this.#has(node, first.index));
+    const members = this.#followers.nodes.map((node) => {
+      const has = this.#followers.end(node);
+      return {
+        node,
+        complete: this.#register?.members.includes(node) === true,
+        behind: has === undefined ? null : end - has,
+      };
+    });
+    const { first } = this.#waiting;
+    const awaited = first === undefined ? [] : [...this.#required].filter((node) => !this.#followers.has(node, first));
     return { members, awaited };
   }
 
@@ -184,15 +194,11 @@ export class Copies implements JournalCopies {
   }
 
   get #required(): ReadonlySet<NodeId> {
-    return new Set([...this.#registers.flatMap(({ members }) => members), ...this.#joining.keys()]);
-  }
-
-  #has(node: NodeId, index: number): boolean {
-    return (this.#followers.get(node)?.end?.index ?? -1) >= index;
+    return new Set([...this.#registers.flatMap(({ members }) => members), ...this.#followers.joining]);
   }
 
   #isCopied(index: number): boolean {
-    for (const node of this.#required) if (!this.#has(node, index)) return false;
+    for (const node of this.#required) if (!this.#followers.has(node, index)) return false;
     return true;
   }
 
@@ -213,34 +219,8 @@ export class Copies implements JournalCopies {
     this.confirmations.confirmed(node, sentAt);
     this.#silence.heard(node);
     this.#wakeWaiting();
-    if (this.#waiting.length > 0) return;
-    if (this.#followers.get(node)?.isNear === true && this.#register?.members.includes(node) !== true)
-      this.#reconcile();
-  }
-
-  #follow(node: NodeId): void {
-    if (this.#followers.has(node)) return;
-    const follower: Follower = new Follower({
-      ...this.#parts,
-      node,
-      feed: this.feed,
-      claim: () => this.claim,
-      peer: () => this.#peers.get(node),
-      onProgress: (sentAt) => {
-        this.#onProgress(node, sentAt);
-      },
-      onRefused: () => {
-        const peer = this.#peers.get(node);
-        if (peer !== undefined) this.#onRefused(node, peer);
-      },
-    });
-    this.#followers.set(node, follower);
-  }
-
-  #unfollow(node: NodeId): void {
-    this.#followers.get(node)?.stop();
-    this.#followers.delete(node);
-    this.#joining.delete(node);
+    if (this.isWaiting) return;
+    if (this.#followers.isNear(node) && this.#register?.members.includes(node) !== true) this.#reconcile();
   }
 
   /** Brings the register to what the nodes and their copies are now. */
@@ -274,52 +254,30 @@ export class Copies implements JournalCopies {
       wanted: this.#parts.wanted,
       isConnected: (node) => this.#peers.has(node),
       isSilent: (node) => this.#isSilent(node),
-      following: [...this.#followers.keys()],
+      following: this.#followers.nodes,
     });
-    for (const node of this.#followers.keys()) {
-      if (!present.includes(node) && !choice.candidates.includes(node)) this.#unfollow(node);
-    }
-    const ready: NodeId[] = [];
-    for (const node of choice.candidates) {
-      this.#follow(node);
-      // From here on nothing is acknowledged without it; what is written by now it must have before it counts.
-      if (this.#followers.get(node)?.isNear === true && !this.#joining.has(node)) {
-        this.#joining.set(node, this.feed.end.index);
+    this.#followers.keep((node) => present.includes(node) || choice.candidates.includes(node));
+    const ready = choice.candidates.filter((node) =>
+      this.#followers.bringUp(node, this.feed.end.index, () => {
         this.#silence.heard(node);
-      }
-      const from = this.#joining.get(node);
-      if (from !== undefined && this.#has(node, from)) ready.push(node);
-    }
+      }),
+    );
     const found = [...choice.kept, ...ready];
     const members = found.length === 0 && this.#parts.wanted > 0 ? [...present] : found;
-    const wanted: JournalRegister = {
-      ...this.claim,
-      generation: (this.#register?.generation ?? 0) + 1,
-      members,
-      nodes: nodes.map(({ node, address }) => ({ node, address })),
-    };
-    const isSame =
-      this.#register?.epoch === wanted.epoch &&
-      this.#register.server === wanted.server &&
-      sameContent(this.#register, wanted);
-    return isSame ? undefined : wanted;
+    return successor(this.#register, this.claim, members, nodes);
   }
 
   /** Tries once to bring a register into effect. Never rejects. */
-  async #store(register: JournalRegister): Promise<void> {
-    const stored = new Set<NodeId>();
-    const calls = [...this.#peers].map(async ([node, peer]) => {
-      const sentAt = this.#parts.clock.monotonicMillis();
-      try {
-        await peer.call("storeRegister", { ...this.claim, register }, { deadlineMillis: storeMillis });
+  #store(register: JournalRegister): Promise<void> {
+    return storeRegister(
+      { clock: this.#parts.clock, claim: this.claim, peers: this.#peers },
+      register,
+      (node, sentAt, stored) => {
         this.confirmations.confirmed(node, sentAt);
-        stored.add(node);
-      } catch (error) {
-        if (errnoOf(error) === "ESTALE") this.#onRefused(node, peer);
-      }
-      if (this.#next === register && areEnough(stored, this.#registers)) this.#inEffect(register);
-    });
-    await Promise.all(calls);
+        if (this.#next === register && areEnough(stored, this.#registers)) this.#inEffect(register);
+      },
+      this.#onRefused,
+    );
   }
 
   #inEffect(register: JournalRegister): void {
@@ -331,16 +289,12 @@ export class Copies implements JournalCopies {
     this.#register = register;
     this.#next = undefined;
     this.#parts.onRegister?.(register);
-    for (const node of register.members) this.#joining.delete(node);
-    for (const node of [...this.#followers.keys()]) {
-      if (!register.members.includes(node) && !this.#joining.has(node)) this.#unfollow(node);
-    }
+    this.#followers.joined(register.members);
     this.#wakeWaiting();
   }
 
   #wakeWaiting(): void {
-    while (this.#waiting[0] !== undefined && this.#isCopied(this.#waiting[0].index))
-      this.#waiting.shift()?.done.resolve();
-    if (this.#waiting.length === 0) this.#silence.end();
+    this.#waiting.wake((index) => this.#isCopied(index));
+    if (!this.isWaiting) this.#silence.end();
   }
 }

@@ -1,6 +1,7 @@
 /** The arithmetic of the register: which one is the newest, and how many nodes are enough. */
 import type { NodeId } from "../../base/ids.ts";
-import type { JournalRegister } from "../../protocol/journal-methods.ts";
+import type { Claim, JournalRegister } from "../../protocol/journal-methods.ts";
+import type { CopyNode } from "./types.ts";
 
 /** So many of n nodes have to store a register, and to confirm an epoch. Any of them and any `recoveryQuorum` intersect. */
 export function storeQuorum(n: number): number {
@@ -33,7 +34,23 @@ export function newestRegister(registers: readonly (JournalRegister | null)[]): 
   return newest;
 }
 
-export function sameContent(a: JournalRegister, b: JournalRegister): boolean {
-  const text = ({ members, nodes }: JournalRegister): string => JSON.stringify([members, nodes]);
-  return text(a) === text(b);
+/** The register with this content that follows the present one; undefined: that is it. */
+export function successor(
+  present: JournalRegister | undefined,
+  claim: Claim,
+  members: readonly NodeId[],
+  nodes: readonly Pick<CopyNode, "node" | "address">[],
+): JournalRegister | undefined {
+  const next: JournalRegister = {
+    ...claim,
+    generation: (present?.generation ?? 0) + 1,
+    members: [...members],
+    nodes: nodes.map(({ node, address }) => ({ node, address })),
+  };
+  const isSame = present?.epoch === next.epoch && present.server === next.server && text(present) === text(next);
+  return isSame ? undefined : next;
+}
+
+function text({ members, nodes }: JournalRegister): string {
+  return JSON.stringify([members, nodes]);
 }
