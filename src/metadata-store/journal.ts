@@ -6,30 +6,14 @@
  * the first error nothing is written or acknowledged any more.
  */
 import { assert } from "../base/assert.ts";
-import { alignedBuffer } from "../base/aligned-buffer.ts";
 import type { Disk } from "../base/disk.ts";
 import { FsError } from "../base/errno.ts";
 import type { Log } from "../base/log.ts";
 import { deferred, type Deferred } from "../base/deferred.ts";
-import {
-  adoptSpare,
-  journalSlotBytes,
-  prepareSpare,
-  retireFile,
-  slotAfter,
-  type ClosedFile,
-  type OpenJournalFile,
-} from "../journal/journal-files.ts";
-import { JournalReader } from "../journal/journal-reader.ts";
-import {
-  batchBytes,
-  encodeRecord,
-  headerBytes,
-  lastIndex,
-  placeRecord,
-  type RecordHeader,
-} from "../journal/journal-record.ts";
+import type { ClosedFile, OpenJournalFile } from "../journal/journal-files.ts";
+import { batchBytes, encodeRecord, headerBytes, lastIndex, type RecordHeader } from "../journal/journal-record.ts";
 import type { Position } from "../journal/position.ts";
+import { JournalWriter } from "./journal-writer.ts";
 import type { Change, JournalCopies } from "./types.ts";
 
 export interface JournalOptions {
@@ -45,11 +29,9 @@ export interface JournalOptions {
 
 export class Journal {
   readonly #options: JournalOptions;
-  readonly #reader: JournalReader;
+  readonly #writer: JournalWriter;
   #epoch: number;
   #copies: JournalCopies | undefined;
-  #current: OpenJournalFile;
-  #closed: ClosedFile[];
   #written: Position;
   #lastIndex: number;
   #pending: { readonly changes: readonly Change[]; readonly bytes: number }[] = [];
@@ -59,20 +41,11 @@ export class Journal {
   #isRunning = false;
   #failure: FsError | undefined;
   readonly #failed = deferred<never>();
-  /** Sequence of the file during which a spare was prepared. */
-  #preparedAt = -1;
-  /** Changes of the folder happen one after the other: all of them are about the spare. */
-  #folderTurn: Promise<unknown> = nothing;
-  #buffer = alignedBuffer(64 * 1024);
-  #records = 0;
-
   /** @param end the newest durable position, the last thing in `current` or before it */
   constructor(options: JournalOptions, current: OpenJournalFile, closed: readonly ClosedFile[], end: Position) {
     this.#options = options;
     this.#epoch = options.epoch;
-    this.#reader = new JournalReader(options.disk);
-    this.#current = current;
-    this.#closed = [...closed];
+    this.#writer = new JournalWriter(options, current, closed);
     this.#written = end;
     this.#lastIndex = end.index;
   }
@@ -94,10 +67,10 @@ export class Journal {
     return this.#failed.promise;
   }
   get records(): number {
-    return this.#records;
+    return this.#writer.records;
   }
   get bytes(): number {
-    return this.#closed.reduce((sum, file) => sum + file.bytes, this.#current.end);
+    return this.#writer.bytes;
   }
 
   /** Takes the changes. */
@@ -122,10 +95,7 @@ export class Journal {
 
   /** As in JournalSource. Nothing is trimmed meanwhile. */
   read(first: number, bytesMax: number): Promise<Buffer[] | undefined> {
-    return this.#inFolder(() => {
-      const files = [...this.#closed, { sequence: this.#current.header.sequence, first: this.#current.header.first }];
-      return this.#reader.read(files, { first, until: this.#written.index, bytesMax });
-    });
+    return this.#writer.read(first, () => this.#written.index, bytesMax);
   }
 
   /** Writes a record that was made elsewhere. Nothing may be pending. */
@@ -133,10 +103,9 @@ export class Journal {
     assert(!this.#isRunning && this.#pending.length === 0, "a record is adopted before anything is appended");
     const { index, crc } = this.#written;
     assert(header.first === index + 1 && header.predecessor === crc, "an adopted record continues the journal");
-    this.#reserve(record.length);
-    this.#buffer.set(record);
+    this.#writer.buffer(record.length).set(record);
     try {
-      await this.#place(record.length);
+      await this.#writer.place(record.length, this.#epoch, this.#written);
     } catch (error) {
       this.#fail(error);
       throw error;
@@ -157,14 +126,8 @@ export class Journal {
   }
 
   /** Frees the files of which all batches are at or below `index`. */
-  async trim(index: number): Promise<void> {
-    for (;;) {
-      const [oldest] = this.#closed;
-      const next = this.#closed[1]?.first ?? this.#current.header.first;
-      if (oldest === undefined || next > index + 1) return;
-      this.#closed.shift();
-      await this.#inFolder(() => retireFile(this.#options.disk, oldest.sequence, this.#options.fileBytes));
-    }
+  trim(index: number): Promise<void> {
+    return this.#writer.trim(index);
   }
 
   /** Waits for what is pending; afterwards nothing may be appended. */
@@ -172,9 +135,9 @@ export class Journal {
     try {
       await this.durable();
     } finally {
-      await this.#folderTurn;
+      await this.#writer.settled();
       this.#failure ??= new FsError("EIO", "the metadata store is closed");
-      await this.#current.file.close();
+      await this.#writer.close();
     }
   }
 
@@ -222,10 +185,10 @@ export class Journal {
   async #writeNext(): Promise<Position> {
     const batches = this.#pending.splice(0, this.#countOfNext());
     const length = batches.reduce((sum, batch) => sum + batch.bytes, headerBytes);
-    this.#reserve(length);
+    const buffer = this.#writer.buffer(length);
     const written = this.#written;
     const first = written.index + 1;
-    const crc = encodeRecord(this.#buffer, {
+    const crc = encodeRecord(buffer, {
       epoch: this.#epoch,
       first,
       durable: written.index,
@@ -236,64 +199,12 @@ export class Journal {
     const end = { epoch: this.#epoch, index: written.index + batches.length, crc };
     const copied = this.#copies?.append({
       ...{ first, end, predecessor: written.crc },
-      bytes: Buffer.from(this.#buffer.subarray(0, length)),
+      bytes: Buffer.from(buffer.subarray(0, length)),
     });
-    if (copied === undefined) await this.#place(length);
-    else await Promise.all([this.#place(length), copied]);
+    const placed = this.#writer.place(length, this.#epoch, written);
+    if (copied === undefined) await placed;
+    else await Promise.all([placed, copied]);
     return end;
-  }
-
-  /** Writes the record at the beginning of the buffer to where it belongs. */
-  async #place(length: number): Promise<void> {
-    if (this.#current.end + slotAfter(length) > this.#current.capacity && this.#current.end > journalSlotBytes)
-      await this.#rotate();
-    const current = this.#current;
-    const slots = slotAfter(length);
-    this.#buffer.fill(0, length, slots);
-    placeRecord(this.#buffer, current.seed, current.end);
-    await current.file.write([this.#buffer.subarray(0, slots)], current.end);
-    current.end += slots;
-    this.#records++;
-    if (current.end * 2 > current.capacity) this.#prepare();
-  }
-
-  #reserve(length: number): void {
-    if (slotAfter(length) > this.#buffer.length)
-      this.#buffer = alignedBuffer(2 ** Math.ceil(Math.log2(slotAfter(length))));
-  }
-
-  /** Everything up to `#written` is durable: the next file begins behind it. */
-  async #rotate(): Promise<void> {
-    const { disk, fileBytes } = this.#options;
-    const { file, header, end } = this.#current;
-    const next = {
-      sequence: header.sequence + 1,
-      epoch: this.#epoch,
-      first: this.#written.index + 1,
-      predecessor: this.#written.crc,
-    };
-    this.#current = await this.#inFolder(async () => {
-      await prepareSpare(disk, fileBytes);
-      return adoptSpare(disk, next, () => []);
-    });
-    this.#closed.push({ sequence: header.sequence, first: header.first, bytes: end });
-    await file.close();
-  }
-
-  /** Has the next file ready before it is needed: zeroing one takes a tenth of a second. Tried once per file. */
-  #prepare(): void {
-    if (this.#preparedAt === this.#current.header.sequence) return;
-    this.#preparedAt = this.#current.header.sequence;
-    const { disk, fileBytes, log } = this.#options;
-    this.#inFolder(() => prepareSpare(disk, fileBytes)).catch((error: unknown) => {
-      log.warn({ error }, "the next journal file could not be preallocated; it is tried again when it is needed");
-    });
-  }
-
-  #inFolder<T>(change: () => Promise<T>): Promise<T> {
-    const result = this.#folderTurn.then(change);
-    this.#folderTurn = result.catch(() => undefined);
-    return result;
   }
 
   #fail(cause: unknown): void {
