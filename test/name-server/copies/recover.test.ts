@@ -37,7 +37,7 @@ function connecting(nodes: readonly CopyNode[], budget = { callsLeft: Infinity }
       >;
       const answer = await handlers[method]?.(request, asNameServer);
       if (!(answer instanceof WithPayload)) return { reply: answer };
-      const bytes = Buffer.concat(answer.payload as Buffer[]);
+      const bytes = Buffer.concat(answer.payload);
       return { reply: {}, payload: { bytes, release: () => undefined } };
     };
     return Promise.resolve({ call, close: () => undefined } as unknown as RecoveryPeer);
@@ -71,11 +71,11 @@ test("killed at any step and run again, a recovery has everything that was ackno
   const { c, nodes, content } = await orphaned(3);
   let cuts = 0;
   for (const kind of ["operations", "calls"] as const) {
-    for (let step = 0, isWhole = false; !isWhole; step++) {
+    for (let step = 0; ; step++) {
       const disk = new FaultyDisk(seededRandom(step));
       const budget = { callsLeft: kind === "calls" ? step : Infinity };
       if (kind === "operations") disk.crashAfter(step);
-      isWhole = await recover(disk, nodes, { budget }).then(
+      const isWhole = await recover(disk, nodes, { budget }).then(
         () => true,
         () => false,
       );
