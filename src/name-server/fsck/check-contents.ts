@@ -6,15 +6,18 @@ import type { Ino } from "../../base/ids.ts";
 import { limits } from "../../base/limits.ts";
 import { inoOfKey, keys, offsetOfKey } from "../../metadata-store/keys.ts";
 import { decodeExtent, detachedFirst, type ExtentRecord, type InodeRecord } from "../../metadata-store/records.ts";
+import type { Key } from "../../metadata-store/types.ts";
+import { inlineBytesSum, inlineTableBytes } from "../namespace/inline-sum.ts";
 import type { Inodes } from "./check-inodes.ts";
 import { decoded, inodeOf, ownsContent } from "./records.ts";
-import { detach, fixSize, fixUsed, keepContent, removeInline } from "./repair-contents.ts";
-import type { Check } from "./types.ts";
+import { detach, fixInlineSum, fixSize, fixUsed, keepContent, removeInline } from "./repair-contents.ts";
+import { cutOverlapped, fitInline, removeEmpty } from "./repair-extents.ts";
+import type { Check, Repair } from "./types.ts";
 import { Cursor } from "./walk.ts";
 
 export async function checkContents(check: Check, inodes: Inodes): Promise<void> {
   const extents = Cursor.open(check, "e");
-  const inline = Cursor.open(check, "n");
+  const inline: Inline = { cursor: Cursor.open(check, "n"), bytes: 0 };
   let content: Content | undefined;
   while (extents.current !== undefined) {
     const [key, value] = extents.current;
@@ -26,13 +29,23 @@ export async function checkContents(check: Check, inodes: Inodes): Promise<void>
     check.counts.extents++;
     const extent = decoded(check, key, () => decodeExtent(value));
     if (extent !== undefined) {
-      if (extent.kind === "inline") await matchInline(check, inline, key.slice(1), extent.length);
+      if (extent.kind === "inline") await matchInline(check, inline, { key, length: extent.length, content });
       checkExtent(check, content, offsetOfKey(key), extent);
     }
     await extents.next();
   }
   if (content !== undefined) finish(check, content);
-  await matchInline(check, inline, undefined, 0);
+  await matchInline(check, inline, undefined);
+  const kept = inlineBytesSum(check.state);
+  if (kept === inline.bytes) return;
+  const text = `small content takes ${String(inline.bytes)} bytes, ${String(kept)} are counted`;
+  check.report({ text, about: { kind: "none" }, repair: fixInlineSum(inline.bytes - kept) });
+}
+
+/** Bytes of inline extents, and what those before the cursor take. */
+interface Inline {
+  readonly cursor: Cursor;
+  bytes: number;
 }
 
 interface Content {
@@ -62,14 +75,23 @@ function checkExtent({ report }: Check, content: Content, offset: number, extent
   const about = { kind: "content", content: content.number } as const;
   const at = `the extent at ${String(offset)}`;
   if (offset < content.end) {
-    report({ text: `${at} overlaps the one before it: copy the file, and remove it`, about });
+    report({ text: `${at} overlaps the one before it`, about, ...repairOf(content, offset, cutOverlapped) });
   }
-  if (extent.length === 0) report({ text: `${at} is empty`, about });
+  if (extent.length === 0) report({ text: `${at} is empty`, about, ...repairOf(content, offset, removeEmpty) });
   if (extent.kind === "block" && extent.blockOffset + extent.length > limits.blockBytesMax) {
     report({ text: `${at} reaches beyond the largest block`, about });
   }
   content.used += extent.length;
   content.end = Math.max(content.end, offset + extent.length);
+}
+
+/** What belongs to no file goes with its content. */
+function repairOf(
+  { owner, number }: Content,
+  offset: number,
+  repair: (ino: Ino, content: Ino, offset: number) => Repair,
+): { repair?: Repair } {
+  return owner === undefined ? {} : { repair: repair(owner.ino, number, offset) };
 }
 
 function finish({ report }: Check, { owner, number, end, used }: Content): void {
@@ -87,24 +109,33 @@ function finish({ report }: Check, { owner, number, end, used }: Content): void 
   }
 }
 
-/** Goes on to the bytes of the inline extent at this place (undefined: to the end); what lies before has no extent. */
-async function matchInline(check: Check, inline: Cursor, place: string | undefined, length: number): Promise<void> {
-  while (inline.current !== undefined) {
-    const [key, value] = inline.current;
+/** Goes on to the bytes of this inline extent (undefined: to the end); what lies before has no extent. */
+async function matchInline(
+  check: Check,
+  inline: Inline,
+  extent: { readonly key: Key; readonly length: number; readonly content: Content } | undefined,
+): Promise<void> {
+  const place = extent?.key.slice(1);
+  while (inline.cursor.current !== undefined) {
+    const [key, value] = inline.cursor.current;
     const found = key.slice(1);
     if (place !== undefined && found > place) break;
-    await inline.next();
+    inline.bytes += inlineTableBytes(value.length);
+    await inline.cursor.next();
     if (found === place) {
-      if (value.length === length) return;
-      const text = `the inline bytes at ${String(offsetOfKey(key))} are ${String(value.length)}, not ${String(length)}`;
-      check.report({ text, about: { kind: "content", content: inoOfKey(key) } });
+      if (extent === undefined || value.length === extent.length) return;
+      const offset = offsetOfKey(key);
+      const text = `the inline bytes at ${String(offset)} are ${String(value.length)}, not ${String(extent.length)}`;
+      const about = { kind: "content", content: inoOfKey(key) } as const;
+      check.report({ text, about, ...repairOf(extent.content, offset, fitInline) });
       return;
     }
     const text = `inline bytes at ${String(offsetOfKey(key))} of content ${String(inoOfKey(key))}, which no extent names`;
     check.report({ text, about: { kind: "content", content: inoOfKey(key) }, repair: removeInline(key) });
   }
-  if (place === undefined) return;
-  const content = inoOfKey("e" + place);
-  const text = `the inline bytes at ${String(offsetOfKey("e" + place))} are missing: that part cannot be read`;
-  check.report({ text, about: { kind: "content", content } });
+  if (extent === undefined) return;
+  const offset = offsetOfKey(extent.key);
+  const text = `the inline bytes at ${String(offset)} are missing: that part cannot be read`;
+  const about = { kind: "content", content: inoOfKey(extent.key) } as const;
+  check.report({ text, about, ...repairOf(extent.content, offset, fitInline) });
 }

@@ -18,8 +18,17 @@ import { flagOf } from "../namespace/xattr-store.ts";
 import { reportTotals } from "./check-names.ts";
 import { decoded, inodeOf } from "./records.ts";
 import { fixUsed } from "./repair-contents.ts";
-import { fixCount, fixXattrs, releaseFrom, removeKey, removeKeys, reserveInodes } from "./repair-inodes.ts";
-import { removeUnnamed } from "./repair-names.ts";
+import {
+  fixCount,
+  fixTargetSize,
+  fixXattrs,
+  releaseFrom,
+  removeBrokenXattrs,
+  removeKey,
+  removeKeys,
+  reserveInodes,
+} from "./repair-inodes.ts";
+import { removeTargetless, removeUnnamed } from "./repair-names.ts";
 import type { Check } from "./types.ts";
 import { each, hasAny } from "./walk.ts";
 
@@ -66,7 +75,7 @@ function checkInode(check: Check, ino: Ino, record: InodeRecord): void {
     report({ text, about, repair: removeUnnamed(ino, record) });
   }
   if (isSymlink(record.mode) && state.get(keys.symlink(ino)) === undefined) {
-    report({ text: `${at} is a symlink without target: remove it`, about });
+    report({ text: `${at} is a symlink without target`, about, repair: removeTargetless(ino, record) });
   }
   if (isDirectory(record.mode) && !hasAny(check, keys.entriesFrom(ino, 0).slice(0, 9)) && record.nlink > 0) {
     reportTotals(check, ino, record, { size: 0, nlink: 2 });
@@ -110,7 +119,11 @@ export async function checkXattrs(check: Check): Promise<void> {
       check.report({ text, about: { kind: "none" }, repair: removeKeys(keys.xattrsFrom(ino), ino) });
       return;
     }
-    if (found !== pieces) check.report({ text: `pieces of an xattr of inode ${String(ino)} are missing`, about });
+    if (found !== pieces) {
+      const text = `pieces of an xattr of inode ${String(ino)} are missing`;
+      check.report({ text, about, repair: removeBrokenXattrs(ino) });
+      return;
+    }
     if (record.xattrCount === pieces && flags === (record.flags & inodeXattrsMask)) return;
     const text = `inode ${String(ino)} counts ${String(record.xattrCount)} pieces of xattrs, and has ${String(pieces)}`;
     check.report({ text, about, repair: fixXattrs(ino) });
@@ -139,7 +152,7 @@ export function checkTargets(check: Check): Promise<void> {
       check.report({ text, about: { kind: "inode", ino }, repair: removeKey(key, ino) });
     } else if (record.size !== value.length) {
       const text = `symlink ${String(ino)} has size ${String(record.size)}, its target ${String(value.length)} bytes`;
-      check.report({ text, about: { kind: "inode", ino } });
+      check.report({ text, about: { kind: "inode", ino }, repair: fixTargetSize(ino) });
     }
   });
 }

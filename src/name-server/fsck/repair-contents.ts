@@ -1,10 +1,11 @@
-/** Repairs of contents. Nothing that a file shows is ever cut off or filled with zeros. */
+/** Repairs of contents: of their sums, and of what belongs to no file. Single extents: `repair-extents.ts`. */
 import type { Ino } from "../../base/ids.ts";
 import { inoOfKey, keys, offsetOfKey } from "../../metadata-store/keys.ts";
 import { decodeExtent, detachedFirst, type InodeRecord } from "../../metadata-store/records.ts";
 import type { Key } from "../../metadata-store/types.ts";
 import { detachContent, endOf, extentsFrom } from "../namespace/content.ts";
 import type { OperationContext } from "../namespace/index.ts";
+import { changeInlineSum } from "../namespace/inline-sum.ts";
 import { changeTime, writeInode } from "../namespace/inodes.ts";
 import { inodeOf, ownsContent } from "./records.ts";
 import type { Repair } from "./types.ts";
@@ -71,6 +72,18 @@ export function keepContent(ino: Ino, content: Ino): Repair {
       const key = keys.reclaim(detachedFirst + content);
       if (transaction.get(key) === undefined || !ownsContent(inodeOf(transaction, ino), content)) return false;
       transaction.remove(key);
+      return true;
+    },
+  };
+}
+
+/** By so much: what has changed meanwhile was counted. */
+export function fixInlineSum(difference: number): Repair {
+  return {
+    text: "the sum was corrected",
+    inos: [],
+    run({ transaction }) {
+      changeInlineSum(transaction, difference);
       return true;
     },
   };

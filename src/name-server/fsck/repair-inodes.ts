@@ -12,7 +12,7 @@ import type { Key } from "../../metadata-store/types.ts";
 import { countOfInodes } from "../namespace/index.ts";
 import { changeTime, writeInode } from "../namespace/inodes.ts";
 import { releaseOrphan, removeInode } from "../namespace/orphans.ts";
-import { flagOf } from "../namespace/xattr-store.ts";
+import { flagOf, listXattrs } from "../namespace/xattr-store.ts";
 import { inodeOf } from "./records.ts";
 import type { Repair } from "./types.ts";
 
@@ -64,6 +64,49 @@ export function fixXattrs(ino: Ino): Repair {
       }
       if (record.xattrCount === xattrCount && record.flags === flags) return false;
       writeInode(transaction, ino, { ...record, xattrCount, flags, ctime: changeTime(context, record) });
+      return true;
+    },
+  };
+}
+
+/** An xattr that is not whole cannot be read: it goes, with pieces that belong to none. */
+export function removeBrokenXattrs(ino: Ino): Repair {
+  return {
+    text: "what is left of it was removed",
+    inos: [ino],
+    run(context) {
+      const { transaction } = context;
+      const record = inodeOf(transaction, ino);
+      if (record === undefined) return false;
+      const bounds = { gte: keys.xattrsFrom(ino), lt: keys.xattrsEnd(ino) };
+      const stray = new Set([...transaction.range(bounds)].map(([key]) => key));
+      for (const { name, pieces } of listXattrs(transaction, ino)) {
+        const own = Array.from({ length: pieces }, (_, piece) =>
+          piece === 0 ? keys.xattr(ino, name) : keys.xattrPiece(ino, name, piece),
+        );
+        if (own.every((key) => stray.has(key))) for (const key of own) stray.delete(key);
+      }
+      if (stray.size === 0) return false;
+      for (const key of stray) transaction.remove(key);
+      const left = listXattrs(transaction, ino);
+      const xattrCount = left.reduce((sum, { pieces }) => sum + pieces, 0);
+      const flags = left.reduce((sum, { name }) => sum | flagOf(name), record.flags & ~inodeXattrsMask);
+      writeInode(transaction, ino, { ...record, xattrCount, flags, ctime: changeTime(context, record) });
+      return true;
+    },
+  };
+}
+
+export function fixTargetSize(ino: Ino): Repair {
+  return {
+    text: "its size was corrected",
+    inos: [ino],
+    run(context) {
+      const { transaction } = context;
+      const record = inodeOf(transaction, ino);
+      const target = transaction.get(keys.symlink(ino));
+      if (record === undefined || target === undefined || record.size === target.length) return false;
+      writeInode(transaction, ino, { ...record, size: target.length, ctime: changeTime(context, record) });
       return true;
     },
   };

@@ -140,6 +140,23 @@ export function reattach(ino: Ino, found: InodeRecord): Repair {
   };
 }
 
+/** A symlink that leads nowhere, with its names; the directories' sizes are made right by the next round. */
+export function removeTargetless(ino: Ino, found: InodeRecord): Repair {
+  return {
+    text: "it was removed",
+    inos: [ino],
+    run(context, names) {
+      const { transaction } = context;
+      if (!isUnchanged(transaction, ino, found) || !areHeld(context, ino, names)) return false;
+      if (names.length !== found.nlink || transaction.get(keys.symlink(ino)) !== undefined) return false;
+      for (const { parent, name } of names) transaction.remove(keys.entry(parent, name));
+      transaction.remove(keys.orphan(ino));
+      removeInode(context, ino, found);
+      return true;
+    },
+  };
+}
+
 /** An inode without name that no session has a claim to. */
 export function removeUnnamed(ino: Ino, found: InodeRecord): Repair {
   return {

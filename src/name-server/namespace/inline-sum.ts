@@ -21,7 +21,7 @@ export function inlineTableBytes(length: number): number {
   return besideBytes + Math.ceil((length + pageHeaderBytes) / page) * page;
 }
 
-export function inlineBytesSum(reader: MetadataReader): number {
+export function inlineBytesSum(reader: Pick<MetadataReader, "get">): number {
   const value = reader.get(sumKey);
   return value === undefined ? 0 : decodeCounter(value);
 }

@@ -2,9 +2,10 @@
 import test, { type ExecutionContext } from "ava";
 import { fileType } from "../../../src/base/attributes.ts";
 import type { Ino } from "../../../src/base/ids.ts";
-import { keys } from "../../../src/metadata-store/keys.ts";
+import { keys, offsetOfKey } from "../../../src/metadata-store/keys.ts";
 import {
   decodeBlock,
+  decodeExtent,
   decodeGroup,
   decodeInode,
   detachedFirst,
@@ -180,6 +181,68 @@ const cases: Readonly<Record<string, Case>> = {
     text: /which no extent names/,
     path: /^\/folder\/small$/,
   },
+  "a symlink without target": {
+    make: ({ tree }) => [[keys.symlink(tree.symlink), null]],
+    text: /symlink without target/,
+    path: /^\/folder\/symlink$/,
+  },
+  "a symlink of a wrong size": {
+    make: (made) => [inode(made, made.tree.symlink, { size: 3 })],
+    text: /has size 3, its target 9 bytes/,
+    path: /^\/folder\/symlink$/,
+  },
+  "an xattr that lost a piece": {
+    make: (made) => [
+      [keys.xattr(made.tree.small, n("user.long")), encodeXattr(3, Buffer.from("first"))],
+      [keys.xattrPiece(made.tree.small, n("user.long"), 2), Buffer.from("last")],
+      inode(made, made.tree.small, { xattrCount: 4 }),
+    ],
+    text: /pieces of an xattr .* are missing/,
+    path: /^\/folder\/small$/,
+  },
+  "inline bytes that are lost": {
+    make: ({ tree }) => [[keys.inline(tree.small, 0), null]],
+    text: /inline bytes at 0 are missing/,
+    path: /^\/folder\/small$/,
+  },
+  "inline bytes that are too few": {
+    make: ({ tree }) => [[keys.inline(tree.small, 0), Buffer.from("inli")]],
+    text: /inline bytes at 0 are 4, not 14/,
+    path: /^\/folder\/small$/,
+  },
+  "an extent that begins within another": {
+    make: ({ tree }) => [
+      [
+        keys.extent(tree.large, 2_000),
+        encodeExtent({ kind: "block", length: 100, block: tree.blocks[1] as never, blockOffset: 0 }),
+      ],
+    ],
+    text: /the extent at 2000 overlaps the one before it/,
+    path: /^\/folder\/deep\/large$/,
+  },
+  "an inline extent that reaches into the next": {
+    make: (made) => [
+      [keys.extent(made.tree.small, 5), encodeExtent({ kind: "inline", length: 20 })],
+      [keys.inline(made.tree.small, 5), Buffer.alloc(20, "x")],
+      inode(made, made.tree.small, { size: 25, bytesUsed: 34 }),
+    ],
+    text: /the extent at 5 overlaps the one before it/,
+    path: /^\/folder\/small$/,
+  },
+  "a wrong sum of small content": {
+    make: () => [[keys.config("inlineBytes"), encodeCounter(1_000_000)]],
+    text: /small content takes 110 bytes, 1000000 are counted/,
+  },
+  "an empty extent": {
+    make: ({ tree }) => [
+      [
+        keys.extent(tree.large, 8_000),
+        encodeExtent({ kind: "block", length: 0, block: tree.blocks[0] as never, blockOffset: 0 }),
+      ],
+    ],
+    text: /the extent at 8000 is empty/,
+    path: /^\/folder\/deep\/large$/,
+  },
   "a block's account": {
     make: ({ store, tree }) => {
       const key = keys.block(tree.blocks[0] as never);
@@ -228,6 +291,44 @@ for (const [title, { make, text, path }] of Object.entries(cases)) {
   });
 }
 
+test("of overlapping extents what can be read stays, on both sides of the one within", async (t) => {
+  const made = await CheckedStore.open(t);
+  const { large, blocks } = made.tree;
+  const [first, second] = blocks as [never, never];
+  made.damage([
+    keys.extent(large, 2_000),
+    encodeExtent({ kind: "block", length: 100, block: second, blockOffset: 10 }),
+  ]);
+  await made.check({ repair: true });
+  const extents = [...made.store.range({ gte: keys.extent(large, 0), lt: keys.extentsEnd(large) })];
+  t.deepEqual(
+    extents.map(([key, value]) => [offsetOfKey(key), decodeExtent(value)] as const),
+    [
+      [0, { kind: "block", length: 2_000, block: first, blockOffset: 0 }],
+      [2_000, { kind: "block", length: 100, block: second, blockOffset: 10 }],
+      [2_100, { kind: "block", length: 2_900, block: first, blockOffset: 2_100 }],
+      [10_000, { kind: "block", length: 7_000, block: second, blockOffset: 0 }],
+    ],
+  );
+  t.like(decodeBlock(made.store.get(keys.block(first)) as Buffer), { references: 2, liveBytes: 4_900 });
+  t.like(decodeBlock(made.store.get(keys.block(second)) as Buffer), { references: 2, liveBytes: 7_100 });
+});
+
+test("lost inline bytes leave a hole, and what is left of them stays", async (t) => {
+  for (const [left, bytes] of [
+    [null, undefined],
+    [Buffer.from("inli"), "inli"],
+  ] as const) {
+    const made = await CheckedStore.open(t);
+    const { small } = made.tree;
+    made.damage([keys.inline(small, 0), left]);
+    await made.check({ repair: true });
+    t.is(made.store.get(keys.inline(small, 0))?.toString(), bytes);
+    t.is(made.store.get(keys.extent(small, 0)) === undefined, left === null);
+    t.like(decodeInode(made.store.get(keys.inode(small)) as Buffer), { size: 14, bytesUsed: left?.length ?? 0 });
+  }
+});
+
 test("extents of no file go to the reclaim queue, and their blocks with them", async (t) => {
   const made = await CheckedStore.open(t);
   made.damage([keys.inode(made.tree.large), null], [keys.config("inodes"), null]);
@@ -249,12 +350,11 @@ test("what cannot be put right for certain is told, and left", async (t) => {
     t.true(summary.errors > 0);
     for (const [key, value] of changes) t.deepEqual(made.store.get(key), value ?? undefined);
   };
-  await left(t, /symlink without target/, ({ tree }) => [[keys.symlink(tree.symlink), null]]);
-  await left(t, /inline bytes at 0 are missing/, ({ tree }) => [[keys.inline(tree.small, 0), null]]);
-  await left(t, /overlaps the one before it/, (made) => {
+  await left(t, /has the content of inode/, (made) => [inode(made, made.tree.linked, { content: made.tree.large })]);
+  await left(t, /reaches beyond the largest block/, (made) => {
     const [block] = made.tree.blocks;
-    const extent = encodeExtent({ kind: "block", length: 100, block: block as never, blockOffset: 0 });
-    return [[keys.extent(made.tree.large, 2_000), extent]];
+    const extent = encodeExtent({ kind: "block", length: 100, block: block as never, blockOffset: 2 ** 22 });
+    return [[keys.extent(made.tree.large, 16_900), extent]];
   });
 });
 
