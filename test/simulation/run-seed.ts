@@ -74,7 +74,7 @@ async function live(world: World, shape: Shape): Promise<void> {
     problems.push("the first files could not be made");
     return;
   }
-  const operations = 15 + random.below(40);
+  const operations = 10 + random.below(26);
   // Where servers leave, that has to be noticed meanwhile.
   const pauses = ["members", "failover"].includes(shape.kind) ? [500, 1_000, 2_000, 4_000] : [5, 50, 500, 2_000];
   const pauseMillis = pauses[random.below(4)] ?? 5;

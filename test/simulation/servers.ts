@@ -111,8 +111,7 @@ export async function startNameServer(
 }
 
 async function clearPath(disk: Disk, host: Host, path: string): Promise<void> {
-  const files = host.disk.files(path);
-  for (const file of files.length > 0 ? files : [path]) if (await disk.exists(file)) await disk.remove(file);
+  for (const file of [path, ...host.disk.files(path)]) if (host.disk.has(file)) await disk.remove(file);
 }
 
 export async function startStorageNode({ machine, network, host, onFailed }: Place): Promise<RunningStorageNode> {

@@ -4,7 +4,7 @@
  */
 import { blockName } from "../../src/base/ids.ts";
 import type { StatusReply } from "../../src/protocol/status.ts";
-import { fsck, orderScrub } from "./operator.ts";
+import { asOperator, fsck, orderScrub } from "./operator.ts";
 import type { World } from "./world.ts";
 
 /** Longer than copies are retried after (a minute), several times. */
@@ -17,6 +17,7 @@ const listedAtOnce = 1_000;
 /** Waits until nothing is left to repair, has everything verified, and compares it. What is wrong goes to the problems. */
 export function settle(world: World): Promise<boolean> {
   return within(world, async (waiting) => {
+    await undrain(world);
     await whole(world, waiting);
     const ordered = await orderScrub(world);
     await until(world, waiting, () => {
@@ -51,6 +52,16 @@ function whole(world: World, waiting: Waiting): Promise<void> {
     const status = statusOf(world);
     return status === undefined ? "the name server" : unsettled(status);
   });
+}
+
+/** Where there are not enough others, nobody can take the place of draining nodes. */
+async function undrain(world: World): Promise<void> {
+  const nodes = statusOf(world)?.nodes ?? [];
+  if (nodes.filter(({ state }) => state === "up").length >= copiesMax) return;
+  for (const { id, state } of nodes) {
+    if (state !== "draining") continue;
+    await asOperator(world, (server) => server.call("decideNode", { node: id, decision: "undrain" }));
+  }
 }
 
 /** What is still to be done; undefined: nothing. */
