@@ -40,7 +40,8 @@ export class InodeOwner implements ContentOwner {
   }
 
   get runsAhead(): boolean {
-    return this.mayBuffer;
+    // A removal that was asked for would be there first, and a change of what is gone refuses all that ran ahead.
+    return this.mayBuffer && this.#inode.removing === undefined;
   }
 
   get insists(): boolean {

@@ -2,7 +2,7 @@
 import test from "ava";
 import { rootIno } from "../../src/base/ids.ts";
 import { startCluster } from "./cluster.ts";
-import { createFile, from, lookup, name, writing } from "./mount.ts";
+import { createFile, from, lookup, name, turns, writing } from "./mount.ts";
 
 test("what one mount writes the next one reads", async (t) => {
   const cluster = await startCluster(t);
@@ -120,4 +120,34 @@ test("locks of two mounts exclude each other, and a close gives them away", asyn
   await one.operations.flush(from(), ino, opened.handle, 1n);
   await waiting;
   t.is(await two.operations.getlk(from(), ino, there.handle, { ...range, owner: 2n }), undefined);
+});
+
+test("content of a file that is being removed does not run ahead into its removal", async (t) => {
+  const cluster = await startCluster(t);
+  const [one, two] = [await cluster.mount("one"), await cluster.mount("two")];
+  for (let later = 0; later < 20; later++) {
+    const text = `file-${String(later)}`;
+    const { entry, opened } = await createFile(one.operations, text);
+    const { ino } = entry.attributes;
+    const write = async (offset: number): Promise<void> => {
+      const { handle } = offset === 0 ? opened : await one.operations.open(from(), ino, 2, false);
+      await one.operations.write(from(), ino, handle, offset, Buffer.from("content"), writing);
+      await one.operations.release(from(), ino, handle, undefined);
+    };
+    // Another one has looked into the directory: its names are changed by asking. The file's content is one's alone.
+    await two.operations.getattr(from(), rootIno, undefined);
+    await write(0);
+    // Goes out when the first is there.
+    await write(100);
+    const removed = one.operations.unlink(from(), rootIno, name(text));
+    t.true(removed instanceof Promise, "asked");
+    await turns(later);
+    await Promise.resolve(one.operations.syncfs(from(), rootIno)).catch(() => undefined);
+    await removed;
+    await t.notThrowsAsync(async () => {
+      await one.operations.syncfs(from(), rootIno);
+    }, text);
+  }
+  await createFile(one.operations, "last");
+  t.is((await lookup(two.operations, "last")).attributes.nlink, 1);
 });
