@@ -1,11 +1,12 @@
 /**
- * make bench [BENCH="speed memory"]: measures this filesystem on a cluster of its own, beside a directory of the local
+ * make bench [BENCH="speed memory repair"]: measures this filesystem on a cluster of its own, beside a directory of the local
  * disk in the same run, and the memory of its processes. Numbers of one run on one machine: compare the columns.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { startCluster, type Cluster } from "../support/cluster.ts";
+import { benchRepair } from "./repair.ts";
 import { fillNameServer } from "./fill.ts";
 
 const files = Number(process.env["FILES"] ?? 1_000_000);
@@ -56,10 +57,15 @@ async function memory(cluster: Cluster): Promise<void> {
 }
 
 const wanted = process.argv.slice(2);
-const cluster = await startCluster();
-try {
-  if (wanted.length === 0 || wanted.includes("speed")) speed(cluster);
-  if (wanted.length === 0 || wanted.includes("memory")) await memory(cluster);
-} finally {
-  cluster.down();
+const isWanted = (name: string): boolean => wanted.length === 0 || wanted.includes(name);
+if (isWanted("speed") || isWanted("memory")) {
+  const cluster = await startCluster();
+  try {
+    if (isWanted("speed")) speed(cluster);
+    if (isWanted("memory")) await memory(cluster);
+  } finally {
+    cluster.down();
+  }
 }
+// On a cluster of its own, with more nodes.
+if (isWanted("repair")) await benchRepair();
