@@ -3,7 +3,7 @@
  * each process (`name`, `storage-1`..., `client`), its data folder, NAME.pid and NAME.log.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { livingProcess, startDaemon, stopProcess, unlessEnding, writePidFile } from "./daemon.ts";
 import { CommandFailure } from "./failure.ts";
@@ -55,16 +55,26 @@ export async function clusterUp(options: ClusterOptions): Promise<void> {
     const args = ["--data", join(dir, `storage-${String(i)}`), "--listen", listen, "--name-server", nameServer];
     await start(`storage-${String(i)}`, ["storage-node", ...args, ...capacity], listen);
   }
-  await nodesJoined(options.port, options.nodes);
+  for (const name of await nodesJoined(options.port, options.nodes, dir)) {
+    const pidFile = join(dir, `${name}.pid`);
+    const running = livingProcess(pidFile);
+    if (running !== undefined) await stopProcess(running, stopMillis);
+    rmSync(pidFile, { force: true });
+    say(`${name.padEnd(10)} was removed from the cluster: remove ${join(dir, name)} to let it join as a new one`);
+  }
   await mountClient(dir, nameServer, options);
 }
 
-async function nodesJoined(port: number, nodes: number): Promise<void> {
+/** Resolves with those that will never join, because they were removed from the cluster. */
+async function nodesJoined(port: number, nodes: number, dir: string): Promise<string[]> {
   const end = performance.now() + joinMillis;
   for (;;) {
     const status = await statusOnceServing(port, end);
     const up = status.nodes.filter((node) => node.state === "up" || node.state === "draining").length;
-    if (up >= nodes) return;
+    const gone = new Set<string>(status.nodes.filter(({ state }) => state === "removed").map(({ id }) => id));
+    const names = Array.from({ length: nodes }, (_, i) => `storage-${String(i + 1)}`);
+    const removed = gone.size === 0 ? [] : names.filter((name) => gone.has(identityIn(join(dir, name))));
+    if (up + removed.length >= nodes) return removed;
     if (performance.now() > end) {
       const reasons = status.warnings.map((warning) => `\n${warning}`).join("");
       throw new CommandFailure(
@@ -85,6 +95,14 @@ async function statusOnceServing(port: number, end: number): Promise<StatusReply
     }
     await new Promise((done) => setTimeout(done, 50));
   }
+}
+
+/** The id of the storage node whose folder it is; empty: none yet. */
+function identityIn(folder: string): string {
+  const file = join(folder, "node.json");
+  if (!existsSync(file)) return "";
+  const { node } = JSON.parse(readFileSync(file, "utf8")) as { node?: string };
+  return node ?? "";
 }
 
 async function mountClient(dir: string, nameServer: string, options: ClusterOptions): Promise<void> {

@@ -51,7 +51,6 @@ const pageBlocks = 1_024;
 const deleteBatch = 1_024;
 /** A former member's blocks, while the group is not whole; and what a session may yet name. */
 const waitMillis = 5_000;
-/** As many groups as may change at a time are changing. */
 const welcomeMillis = 1_000;
 const openMillis = 60_000;
 const done: Outcome = { isDone: true };
@@ -86,7 +85,7 @@ export function createReconciliation(
     if (!isWhole(group)) return { isDone: false, pauseMillis: waitMillis };
     if (mayReturn) {
       const welcome = await comeBack(node, group);
-      if (welcome !== "no") return { isDone: false, pauseMillis: welcome === "now" ? 0 : welcomeMillis };
+      if (welcome !== "no") return { isDone: false, pauseMillis: welcomeMillis };
     }
     busy.add(id);
     try {
