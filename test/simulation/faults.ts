@@ -2,6 +2,7 @@
 import { seededRandom, type Random } from "../../src/base/random.ts";
 import { failSync, fillDisk, flipBit, loseIndex, slowDisk } from "./disk-faults.ts";
 import { MemberChanges } from "./member-changes.ts";
+import { statusOf } from "./settle.ts";
 import type { Shape } from "./shape.ts";
 import type { World } from "./world.ts";
 
@@ -118,6 +119,8 @@ export class Faults {
   #failOver(): void {
     const world = this.#world;
     const before = world.nameServer;
+    // Before the first copy is complete there is nothing to take over.
+    if (statusOf(world)?.copies?.members.some(({ complete }) => complete) !== true) return;
     switch (this.#random.below(5)) {
       case 0:
         break;
