@@ -25,12 +25,19 @@ interface Doing {
   isDone: boolean;
 }
 
+interface OwnWork {
+  readonly folder: OwnFolder;
+  readonly life: Life;
+  /** Its client lost something in the middle of its last operation, which was done all the same: perhaps without those before it. */
+  wasInterrupted: boolean;
+}
+
 export class Workload {
   readonly #world: World;
   readonly #random: Random;
   readonly #options: WorkloadOptions;
   readonly #doing: Doing[] = [];
-  readonly #own: { readonly folder: OwnFolder; readonly life: Life }[] = [];
+  readonly #own: OwnWork[] = [];
   readonly locks = new LockWitness();
   #processes = 0;
 
@@ -77,10 +84,11 @@ export class Workload {
         for (const name of result.names) await act({ type: "lookup", directory, name });
       }
       await acting.closeAll();
-      for (const { folder, life } of this.#own) {
+      for (const { folder, life, wasInterrupted } of this.#own) {
         doing.what = `checking ${folder.base}`;
         const problem = await folder.check(acting.client, life.losses.length > 0);
-        if (problem !== undefined) this.#world.problems.push(`${client.life.name} at the end: ${problem}`);
+        if (problem !== undefined && !wasInterrupted)
+          this.#world.problems.push(`${client.life.name} at the end: ${problem}`);
       }
     });
   }
@@ -129,17 +137,23 @@ export class Workload {
     const { life } = client;
     const random = seededRandom(this.#random.below(2 ** 32));
     const own = new OwnFolder(`/own-${String(process)}`, random);
-    this.#own.push({ folder: own, life });
+    const work: OwnWork = { folder: own, life, wasInterrupted: false };
+    this.#own.push(work);
     const paths = new PathClient(client.operations, random);
     for (let i = 0; i < this.#options.operations; i++) {
       await new Promise<void>((resolve) => void clock.after(random.below(this.#options.pauseMillis), resolve));
+      if (life.losses.length > 0) return;
       const { what, expected, run } = own.next();
       doing.what = `${own.base}: ${what}`;
       const wanted = expected();
       const got = await run(paths).catch((error: unknown) => errnoOf(error));
       events.note(`${life.name}.${String(process)} ${doing.what}`);
-      if (life.losses.length > 0) return;
-      if (JSON.stringify(got) === JSON.stringify(wanted)) continue;
+      const isExpected = JSON.stringify(got) === JSON.stringify(wanted);
+      if (life.losses.length > 0) {
+        work.wasInterrupted = isExpected;
+        return;
+      }
+      if (isExpected) continue;
       if (got === "EIO" || got === "ENOSPC") life.losses.push(events.steps);
       else problems.push(`${doing.what}: ${short(got)} instead of ${short(wanted)}`);
       return;
