@@ -2,7 +2,9 @@
  * Once every process is there and every link whole: the cluster makes itself whole again, without anybody's help. Then
  * every copy of a block is right, and all copies of it are equal.
  */
-import { blockName } from "../../src/base/ids.ts";
+import { errnoOf } from "../../src/base/errno.ts";
+import { blockName, type BlockId } from "../../src/base/ids.ts";
+import type { BlockStore } from "../../src/block-store/types.ts";
 import type { StatusReply } from "../../src/protocol/status.ts";
 import { asOperator, fsck, orderScrub } from "./operator.ts";
 import type { World } from "./world.ts";
@@ -35,11 +37,17 @@ export function settle(world: World): Promise<boolean> {
 /** Names, links, extents and blocks agree, and every copy is there. */
 export function checkStores(world: World): Promise<boolean> {
   return within(world, async () => {
-    for (const found of await fsck(world)) {
-      if (found.state === "error") world.problems.push(`fsck: ${JSON.stringify(found)}`);
-    }
-    await compareCopies(world);
+    await checkNames(world);
+    const { gone } = await compareCopies(world);
+    // Rightly deleted is only what nothing names.
+    if (gone > 0) await checkNames(world);
   });
+}
+
+async function checkNames(world: World): Promise<void> {
+  for (const found of await fsck(world)) {
+    if (found.state === "error") world.problems.push(`fsck: ${JSON.stringify(found)}`);
+  }
 }
 
 interface Waiting {
@@ -79,8 +87,12 @@ export function statusOf(world: World): StatusReply | undefined {
   return running?.kind === "name-server" ? running.server.status() : undefined;
 }
 
-/** Blocks are immutable: whoever has one has the same bytes, member or not, unless its copy shows that it is damaged. */
-async function compareCopies(world: World): Promise<void> {
+/**
+ * Blocks are immutable: whoever has one has the same bytes, member or not, unless its copy shows that it is damaged. `gone`:
+ * copies that were deleted meanwhile; a process that was stopped still has orders before it.
+ */
+async function compareCopies(world: World): Promise<{ readonly gone: number }> {
+  let gone = 0;
   const seen = new Map<string, { readonly host: string; readonly bytes: Buffer }>();
   for (const host of world.hosts("storage-node")) {
     const running = world.running(host);
@@ -88,14 +100,30 @@ async function compareCopies(world: World): Promise<void> {
     const { store } = running;
     for (const { group } of store.greatest()) {
       for (const { block, length } of store.list(group, 0, listedAtOnce)) {
-        if ((await store.verify(block)) !== "whole") continue;
-        const { bytes } = await store.get(block, 0, length);
+        const verdict = await store.verify(block);
+        if (verdict === "damaged") continue;
+        const bytes = verdict === "whole" ? await bytesOf(store, block, length) : undefined;
+        if (bytes === undefined) {
+          gone += 1;
+          continue;
+        }
         const other = seen.get(blockName(block));
         if (other === undefined) seen.set(blockName(block), { host, bytes });
         else if (!other.bytes.equals(bytes))
           world.problems.push(`block ${blockName(block)} is one on ${host} and another on ${other.host}`);
       }
     }
+  }
+  return { gone };
+}
+
+/** Undefined: it has been deleted. */
+async function bytesOf(store: BlockStore, block: BlockId, length: number): Promise<Buffer | undefined> {
+  try {
+    return (await store.get(block, 0, length)).bytes;
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT" && !store.has(block)) return undefined;
+    throw error;
   }
 }
 
