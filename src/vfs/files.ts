@@ -28,9 +28,14 @@ export function fileOperations(core: Core): Pick<Operations, "open" | "flush" | 
       return atOnce ? opened(inode, flags) : askAndOpen(core, request, inode, { flags, killPrivileges, opened });
     },
     flush(_request, _ino, handle, lockOwner) {
-      const file = handles.file(handle);
-      const inode = file.inode;
+      const { inode, failed } = handles.anyFile(handle);
       const locked = inode.lockOwners?.has(lockOwner) === true;
+      if (failed !== undefined) {
+        if (!locked) throw failed;
+        return releaseOwner(core, inode, lockOwner).then(() => {
+          throw failed;
+        });
+      }
       if (!locked && !inode.lostData && !inode.flushAtClose) return;
       return close(core, inode, locked ? lockOwner : undefined);
     },

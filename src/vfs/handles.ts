@@ -21,6 +21,8 @@ export interface Handles {
   openDirectory(inode: Inode, flags: number): OpenDirectory;
   /** EBADF when not open, EIO when it has failed. */
   file(handle: Handle): OpenFile;
+  /** Also one that has failed. EBADF when not open. */
+  anyFile(handle: Handle): OpenFile;
   directory(handle: Handle): OpenDirectory;
   /** Undefined when not open. The caller lets go of the inode (use.ts) when it is done with the closing. */
   closeFile(handle: Handle): OpenFile | undefined;
@@ -34,6 +36,11 @@ export function createHandles(first: number): Handles {
   const files = new Map<Handle, OpenFile>();
   const directories = new Map<Handle, OpenDirectory>();
   let last = first - 1;
+  const anyFile = (handle: Handle): OpenFile => {
+    const file = files.get(handle);
+    if (file === undefined) throw new FsError("EBADF", `handle ${String(handle)} is not an open file`);
+    return file;
+  };
   return {
     openFile(inode, flags, buffered) {
       const handle = toHandle(++last);
@@ -63,9 +70,9 @@ export function createHandles(first: number): Handles {
       directories.set(directory.handle, directory);
       return directory;
     },
+    anyFile,
     file(handle) {
-      const file = files.get(handle);
-      if (file === undefined) throw new FsError("EBADF", `handle ${String(handle)} is not an open file`);
+      const file = anyFile(handle);
       if (file.failed !== undefined) throw file.failed;
       return file;
     },

@@ -27,6 +27,14 @@ export function lockOperations(core: Core): Pick<Operations, "getlk" | "setlk"> 
         if (!wait || !request.signal.aborted) throw error;
         throw new FsError("EINTR", "waiting for a lock was interrupted", { cause: error });
       }
+      if (file.failed === undefined || lock.type === "unlock") return;
+      // The handle failed while the lock was waited for, and nobody could release it through that.
+      await nameServer
+        .ask("setLock", { ino, lock: { ...lock, type: "unlock" }, wait: false })
+        .catch((error: unknown) => {
+          core.log.warn({ ino, errno: errnoOf(error) }, "a lock of a failed handle was not given back");
+        });
+      throw file.failed;
     },
   };
 }
@@ -51,7 +59,7 @@ export async function releaseOwner(core: Core, inode: Inode, owner: bigint): Pro
 export function releaseClosed(core: Core, file: OpenFile, flockOwner: bigint | undefined): Promise<void> | undefined {
   const owners = [...(file.lockOwners ?? [])].filter((owner) => file.inode.lockOwners?.has(owner) === true);
   const flock = flockOwner !== undefined && file.flocked ? flockOwner : undefined;
-  if (file.failed !== undefined || (owners.length === 0 && flock === undefined)) return undefined;
+  if (owners.length === 0 && flock === undefined) return undefined;
   const { ino } = file.inode;
   const releases = owners.map((owner) => releaseOwner(core, file.inode, owner));
   if (flock !== undefined)

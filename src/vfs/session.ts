@@ -133,6 +133,8 @@ function loseSession(core: Core): void {
     const { inode } = file;
     const lost = inode.lostData || inode.removed || file.flocked || (file.lockOwners?.size ?? 0) > 0;
     if (lost) fail(file, "the session that had it open was lost");
+    file.lockOwners = undefined;
+    file.flocked = false;
   }
   for (const inode of core.inodes.all()) {
     inode.lockOwners = undefined;
@@ -143,9 +145,7 @@ function loseSession(core: Core): void {
   core.background.run("forget after a lost session", forgetEverything(core));
 }
 
-/** Answers EIO until it is closed. */
+/** Answers EIO until it is closed, which also ends the locks that it still has. */
 function fail(file: OpenFile, why: string): void {
   file.failed = new FsError("EIO", `inode ${String(file.inode.ino)}: ${why}; close the file`);
-  file.lockOwners = undefined;
-  file.flocked = false;
 }

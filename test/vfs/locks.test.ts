@@ -74,6 +74,57 @@ test("an flock ends with its open file", async (t) => {
   t.deepEqual(releases(mount), [{ ino, owner: 9n, kind: "flock" }]);
 });
 
+for (const kind of ["posix", "flock"] as const) {
+  test(`${kind}: a lock that was granted after its handle had failed is given back, and answers EIO`, async (t) => {
+    const { operations, server, vfs } = await fakeMount();
+    const { entry, opened } = await createFile(operations, "file");
+    const { ino } = entry.attributes;
+    const asked = lock(9n, "write", kind);
+    const grant = server.hold("setLock");
+    const waiting = Promise.resolve(operations.setlk(from(), ino, opened.handle, asked, true));
+    await vfs.events.onSession({ resumed: false });
+    grant();
+    await t.throwsAsync(waiting, { message: /^EIO/ });
+    const calls = server.calls.filter(({ method }) => method === "setLock").map(({ request }): unknown => request);
+    t.deepEqual(calls, [
+      { ino, lock: asked, wait: true },
+      { ino, lock: { ...asked, type: "unlock" }, wait: false },
+    ]);
+  });
+}
+
+test("closing a handle that lost one lock to somebody else ends the others, once, and says EIO", async (t) => {
+  const mount = await fakeMount();
+  const { operations, vfs } = mount;
+  const { entry, opened } = await createFile(operations, "file");
+  const { ino } = entry.attributes;
+  const lost = { ...lock(5n), end: 9n };
+  await take(operations, ino, opened.handle, lost);
+  await take(operations, ino, opened.handle, { ...lock(5n), start: 20n });
+  await take(operations, ino, opened.handle, { ...lock(77n), start: 10n, end: 11n });
+  vfs.events.onLocksLost?.([{ ino, lock: lost }]);
+  const flush = async (): Promise<void> => operations.flush(from(), ino, opened.handle, 5n);
+  await t.throwsAsync(flush, { message: /^EIO/ });
+  t.deepEqual(releases(mount), [{ ino, owner: 5n, kind: "posix" }]);
+  await t.throwsAsync(flush, { message: /^EIO/ });
+  await operations.release(from(), ino, opened.handle, undefined);
+  t.deepEqual(releases(mount).slice(1), [{ ino, owner: 77n, kind: "posix" }]);
+});
+
+test("a late RELEASE from before a lost session leaves locks alone that the same owner took since", async (t) => {
+  const mount = await fakeMount();
+  const { operations, vfs } = mount;
+  const { entry, opened } = await createFile(operations, "file");
+  const { ino } = entry.attributes;
+  await take(operations, ino, opened.handle, lock(5n));
+  await vfs.events.onSession({ resumed: false });
+  t.throws(() => operations.flush(from(), ino, opened.handle, 5n), { message: /^EIO/ });
+  const other = await operations.open(from(), ino, 2, false);
+  await take(operations, ino, other.handle, lock(5n));
+  await operations.release(from(), ino, opened.handle, undefined);
+  t.deepEqual(releases(mount), []);
+});
+
 test("waiting for a lock has no deadline, and an interrupt ends it with EINTR", async (t) => {
   const { operations, server } = await fakeMount();
   const { entry, opened } = await createFile(operations, "file");
