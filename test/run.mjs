@@ -52,7 +52,7 @@ const stages = [
     seconds: 3600,
   },
   { name: "hosts", folders: ["hosts"], atOnce: 1, seconds: 900 },
-  { name: "crash", folders: ["crash"], atOnce: 1, seconds: 1500 },
+  { name: "crash", folders: ["crash"], atOnce: 1, seconds: 2700 },
   { name: "containers", folders: ["containers"], atOnce: 1, seconds: 900 },
 ];
 
