@@ -6,7 +6,7 @@ import { parseAddress } from "./usage.ts";
 const decisions = {
   drain: "Let other nodes take its place in every group; it serves until they hold its blocks.",
   undrain: "Keep a node that is being drained.",
-  remove: "Take a node out of the cluster for ever, once it is drained, or out and needed by no group.",
+  remove: "Take a node out of the cluster for ever, once it is drained, or out and not needed any more.",
 } as const;
 
 export function addNode(program: Command, secretFile: () => Option, nameServer: Address): void {

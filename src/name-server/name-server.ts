@@ -5,7 +5,7 @@
  * then nothing is answered any more and the process has to end.
  */
 import { FsError } from "../base/errno.ts";
-import type { ClusterId, GroupId, SessionId } from "../base/ids.ts";
+import type { ClusterId, GroupId, NodeId, SessionId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import { keys } from "../metadata-store/keys.ts";
 import { decodeGroup } from "../metadata-store/records.ts";
@@ -110,7 +110,7 @@ export function createNameServer({ store, clock, random, log, options, space, co
           ...{ ...copies, clock, log, replicas },
           cluster: knownCluster,
           epoch: () => store.epoch,
-          nodes: () => copyNodes(nodes.all()),
+          nodes: () => copyNodes(nodes.all(), mayHaveGroups),
         });
   const maps = createClusterMaps({
     ...{ store, execution, replicas, minReplicas: options.minReplicas },
@@ -204,7 +204,7 @@ export function createNameServer({ store, clock, random, log, options, space, co
   });
   const answering = createHandlers({
     ...{ store, log, sessions, execution, replies, orphans, leases, makeContext },
-    service: { ...service, ...fsck.handlers, ...dump.handlers, ...createNodeHandlers({ nodes, maps }) },
+    service: { ...service, ...fsck.handlers, ...dump.handlers, ...createNodeHandlers({ nodes, maps, journal }) },
     ...{ capacity, allocator, logs, maps, nodes, replicas },
     locks: createLockHandlers({ sessions, locks }),
     scrub: createScrubHandlers(damage),
@@ -217,6 +217,11 @@ export function createNameServer({ store, clock, random, log, options, space, co
   function knownCluster(): ClusterId {
     if (cluster === undefined) throw new FsError("EAGAIN", "the name server has not started yet");
     return cluster;
+  }
+
+  /** Before they are loaded nobody knows. */
+  function mayHaveGroups(node: NodeId): boolean {
+    return maps.groups.length === 0 || maps.groups.some((group) => group.nodes.includes(node));
   }
 
   function onEnded(session: Session): void {

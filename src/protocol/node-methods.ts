@@ -12,8 +12,8 @@ const which = z
 export const nodeMethods = {
   /**
    * drain: other nodes take its place in every group, and copy what it holds; it serves until then. undrain: it stays
-   * after all. remove: it belongs to the cluster no more, for ever; EBUSY while it is up and not draining, or while a
-   * group needs it. ENOENT: there is no such node. Committed when it is answered.
+   * after all. remove: it belongs to the cluster no more, for ever; EBUSY while it is up and not draining, while a
+   * group needs it, or (after seconds) the copies of the journal. ENOENT: there is no such node. Committed when it is answered.
    */
   decideNode: {
     request: z.object({ node: which, decision: z.enum(["drain", "undrain", "remove"]) }),

@@ -81,6 +81,10 @@ export class Copies implements JournalCopies {
   get register(): JournalRegister | undefined {
     return this.#register;
   }
+  /** It, and the one on its way there. */
+  get registers(): JournalRegister[] {
+    return [this.#register, this.#next].filter((register) => register !== undefined);
+  }
   get isDeposed(): boolean {
     return this.#isDeposed;
   }
@@ -90,7 +94,7 @@ export class Copies implements JournalCopies {
 
   /** Whether enough nodes confirmed lately that no other server has taken over. */
   get isConfirmed(): boolean {
-    return !this.#isDeposed && this.confirmations.areEnoughFor(this.#registers);
+    return !this.#isDeposed && this.confirmations.areEnoughFor(this.registers);
   }
   /** Whether the register in effect is of this epoch. */
   get isInEffect(): boolean {
@@ -189,12 +193,8 @@ export class Copies implements JournalCopies {
     return { members, awaited };
   }
 
-  get #registers(): JournalRegister[] {
-    return [this.#register, this.#next].filter((register) => register !== undefined);
-  }
-
   get #required(): ReadonlySet<NodeId> {
-    return new Set([...this.#registers.flatMap(({ members }) => members), ...this.#followers.joining]);
+    return new Set([...this.registers.flatMap(({ members }) => members), ...this.#followers.joining]);
   }
 
   #isCopied(index: number): boolean {
@@ -274,7 +274,7 @@ export class Copies implements JournalCopies {
       register,
       (node, sentAt, stored) => {
         this.confirmations.confirmed(node, sentAt);
-        if (this.#next === register && areEnough(stored, this.#registers)) this.#inEffect(register);
+        if (this.#next === register && areEnough(stored, this.registers)) this.#inEffect(register);
       },
       this.#onRefused,
     );

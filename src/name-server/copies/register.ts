@@ -22,6 +22,11 @@ export function areEnough(nodes: ReadonlySet<NodeId>, registers: readonly Pick<J
   return registers.every((register) => countIn(register, nodes) >= storeQuorum(register.nodes.length));
 }
 
+/** Whether it is a member, or one of those of which enough have to be heard. */
+export function isNamedIn({ members, nodes }: JournalRegister, node: NodeId): boolean {
+  return members.includes(node) || nodes.some((each) => each.node === node);
+}
+
 export function isNewer(a: JournalRegister, b: JournalRegister): boolean {
   return a.epoch > b.epoch || (a.epoch === b.epoch && a.generation > b.generation);
 }

@@ -10,7 +10,7 @@ import type { Log } from "../../base/log.ts";
 import type { CopiesStatus } from "../../protocol/status.ts";
 import type { StorageNode } from "../storage-node.ts";
 import { Copies } from "./copies.ts";
-import { storeQuorum } from "./register.ts";
+import { isNamedIn, storeQuorum } from "./register.ts";
 import { startCopies, type Arrival } from "./start.ts";
 import type { CopyNode, CopyOptions, CopyPeer } from "./types.ts";
 
@@ -25,6 +25,8 @@ export interface JournalService {
   start(): Promise<void>;
   /** The name server is ready to answer. */
   serve(): void;
+  /** Resolves when no copy and no majority needs this node any more, which has been given up. EBUSY: not within seconds. */
+  leftOut(node: NodeId): Promise<void>;
   /** Rejects when another server has taken over. */
   readonly deposed: Promise<never>;
   status(): CopiesStatus;
@@ -32,10 +34,14 @@ export interface JournalService {
   close(): void;
 }
 
-/** The storage nodes that keep register and copies: those of the cluster that are not given up. */
-export function copyNodes(nodes: readonly StorageNode[]): CopyNode[] {
+/**
+ * The storage nodes that keep register and copies: those of the cluster that are not given up. One that is drained hands
+ * them over with the last of its groups, while it is still there.
+ */
+export function copyNodes(nodes: readonly StorageNode[], hasGroups: (node: NodeId) => boolean): CopyNode[] {
   return nodes
     .filter(({ record }) => record.state !== "removed" && !record.out)
+    .filter(({ id, record }) => record.state !== "draining" || hasGroups(id))
     .map(({ id, record, state }) => ({
       node: id,
       address: { host: record.host, port: record.port },
@@ -45,6 +51,8 @@ export function copyNodes(nodes: readonly StorageNode[]): CopyNode[] {
 }
 
 const tickMillis = 250;
+/** An operator waits so long until a node has been left out. */
+const leaveMillis = 10_000;
 /** So long "enough have confirmed" is not computed again: little beside the time for which it holds. */
 const rememberMillis = 100;
 /** Snapshots are rare: it is enough to look for a new one now and then. */
@@ -155,6 +163,18 @@ export function createJournalService(
     serve() {
       isServing = true;
       serving?.();
+    },
+
+    async leftOut(node) {
+      const end = clock.monotonicMillis() + leaveMillis;
+      const isNeeded = (): boolean => copies.registers.some((register) => isNamedIn(register, node));
+      await until(() => !isNeeded() || clock.monotonicMillis() >= end);
+      if (!isNeeded()) return;
+      throw new FsError(
+        "EBUSY",
+        `the copies of the name server's journal still need storage node ${node}: wait until others have them, and half of ` +
+          "the storage nodes answer (see dfs status)",
+      );
     },
 
     status() {

@@ -3,6 +3,7 @@ import { FsError } from "../../base/errno.ts";
 import type { NameServerMethods } from "../../protocol/name-server.ts";
 import type { Handlers } from "../../rpc/types.ts";
 import type { ClusterMaps } from "../cluster-map.ts";
+import type { JournalService } from "../copies/service.ts";
 import { requireRole } from "../handlers.ts";
 import type { Nodes } from "../nodes.ts";
 import { addressText, type StorageNode } from "../storage-node.ts";
@@ -10,7 +11,14 @@ import type { PeerMethods } from "../types.ts";
 
 export type NodeHandlers = Pick<Handlers<NameServerMethods, PeerMethods>, "decideNode">;
 
-export function createNodeHandlers({ nodes, maps }: { nodes: Nodes; maps: ClusterMaps }): NodeHandlers {
+export function createNodeHandlers(parts: {
+  nodes: Nodes;
+  maps: ClusterMaps;
+  /** Absent: the journal is not copied. */
+  journal: Pick<JournalService, "leftOut"> | undefined;
+}): NodeHandlers {
+  const { nodes, maps, journal } = parts;
+
   /** Of several that were at an address, the one that is there now, or was last. */
   function find(which: string): StorageNode {
     const all = nodes.all();
@@ -56,6 +64,9 @@ export function createNodeHandlers({ nodes, maps }: { nodes: Nodes; maps: Cluste
           break;
         case "remove":
           if (state === "removed") break;
+          requireUnneeded(node);
+          await journal?.leftOut(node.id);
+          // It may have been taken back meanwhile.
           requireUnneeded(node);
           await nodes.decide(node, { state: "removed" });
           break;

@@ -198,3 +198,58 @@ test("a base is put under the copies when there is a snapshot", async (t) => {
   t.deepEqual(copy?.end, c.store.end);
   await c.kill();
 });
+
+test("a drained member hands over its copy, and is removed only when enough others know of that", async (t) => {
+  const c = new CopyCluster();
+  await c.begin();
+  const nodes = await c.withNodes(3);
+  const client = await c.client();
+  await client.open();
+  await client.create("before").promise;
+  const leaver = c.nodeOf(c.members[0]);
+  const { generation } = c.copies;
+  await client.decide(leaver.id, "drain").promise;
+  // Nobody takes the copy over, and without the leaver too few would be left who know of any.
+  for (const node of nodes) if (node !== leaver) node.isSilent = true;
+  await c.live(7_000);
+  t.is(c.server.status().nodes.find(({ id }) => id === leaver.id)?.groups, 0);
+  const early = client.decide(leaver.id, "remove");
+  await c.live(13_000);
+  t.is(early.state, "pending");
+  t.is(c.copies.generation, generation);
+  for (const node of nodes) node.speakAgain();
+  await c.live(5_000);
+  t.regex(String(early.error), /EBUSY.*journal/);
+  t.is(c.copies.nodes, 2);
+  t.is(c.members.length, 1);
+  t.not(c.members[0], leaver.id);
+  t.deepEqual((await stateOf(c.nodeOf(c.members[0]))).copy?.end, c.store.end);
+  const late = client.decide(leaver.id, "remove");
+  await c.live(1_000);
+  t.is(late.state, "resolved");
+  t.true(await client.has("before"));
+  await c.kill();
+});
+
+test("who was taken back while it was to be removed stays", async (t) => {
+  const c = new CopyCluster();
+  await c.begin();
+  const nodes = await c.withNodes(3);
+  const client = await c.client();
+  await client.open();
+  const member = c.nodeOf(c.members[0]);
+  const leaver = nodes.find((node) => node !== member) as CopyNode;
+  await client.decide(leaver.id, "drain").promise;
+  // Changes are acknowledged, and the register stays as it is.
+  for (const node of nodes) if (node !== member) node.isSilent = true;
+  await c.live(7_000);
+  const removal = client.decide(leaver.id, "remove");
+  await c.live(250);
+  t.is(removal.state, "pending");
+  await client.decide(leaver.id, "undrain").promise;
+  for (const node of nodes) node.speakAgain();
+  await c.live(15_000);
+  t.regex(String(removal.error), /EBUSY.*in use/);
+  t.is(c.server.status().nodes.find(({ id }) => id === leaver.id)?.state, "up");
+  await c.kill();
+});

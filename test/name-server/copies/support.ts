@@ -138,14 +138,17 @@ export class CopyCluster {
   }
 
   async client(): Promise<CopyClient> {
-    const peer = await connectPeer(this.surroundings, {
+    return new CopyClient(this, await this.connect("client"));
+  }
+
+  connect(role: "client" | "admin"): Promise<Peer<NameServerMethods>> {
+    return connectPeer(this.surroundings, {
       address: { host: "127.0.0.1", port },
-      hello: { role: "client", id: "test" },
+      hello: { role, id: "test" },
       ownTable: clientMethods,
       handlers: { recallLeases: () => ({}), inodesRemoved: () => ({ inUse: [] }), mapChanged: () => ({}) },
       remoteTable: nameServerMethods,
     });
-    return new CopyClient(peer);
   }
 }
 
@@ -167,9 +170,11 @@ export class Watched<T> {
 }
 
 export class CopyClient {
+  readonly owner: CopyCluster;
   readonly peer: Peer<NameServerMethods>;
   #sequence = 0;
-  constructor(peer: Peer<NameServerMethods>) {
+  constructor(owner: CopyCluster, peer: Peer<NameServerMethods>) {
+    this.owner = owner;
     this.peer = peer;
   }
 
@@ -187,6 +192,14 @@ export class CopyClient {
         { deadlineMillis: Infinity },
       ),
     );
+  }
+
+  /** As an operator, on a connection of its own. */
+  decide(node: NodeId, decision: "drain" | "undrain" | "remove"): Watched<unknown> {
+    const asked = this.owner
+      .connect("admin")
+      .then((peer) => peer.call("decideNode", { node, decision }, { deadlineMillis: Infinity }));
+    return new Watched(asked);
   }
 
   lookup(text: string): Watched<{ reply: { attributes?: unknown } }> {
