@@ -60,27 +60,32 @@ export function createCopyJobs(parts: CopierParts & { clock: Clock; sizes: Sizes
     return healthOf(group, group.nodes.length, (id) => nodes.get(id)?.state === "up").wholeAndUp;
   }
 
+  async function becomeWhole(group: GroupId, target: NodeId, job: Job): Promise<void> {
+    await maps.changeMembers([group], ({ nodes: members, copying: left }) =>
+      left.includes(target) && !job.stopping.signal.aborted
+        ? { nodes: members, copying: left.filter((id) => id !== target) }
+        : undefined,
+    );
+  }
+
   async function run(group: GroupId, target: NodeId, job: Job): Promise<void> {
     const name = nameOf(group, target);
     let result: PassResult = "incomplete";
     try {
-      result = await copyGroup(parts, {
+      const pass = await copyGroup(parts, {
         ...{ group, target, signal: job.stopping.signal },
         progressed(bytes) {
           job.bytes += bytes;
         },
       });
+      if (pass === "whole") await becomeWhole(group, target, job);
+      result = pass;
     } catch (error) {
       log.warn({ group, node: target, problem: String(error) }, "copying a group stopped, trying again");
     }
     if (job.stopping.signal.aborted) return;
     if (result === "whole") {
       waits.delete(name);
-      await maps.changeMembers([group], ({ nodes: members, copying: left }) =>
-        left.includes(target) && !job.stopping.signal.aborted
-          ? { nodes: members, copying: left.filter((id) => id !== target) }
-          : undefined,
-      );
       log.info({ group, node: target, bytes: job.bytes }, "a member of a group is whole");
       return;
     }
@@ -89,6 +94,7 @@ export function createCopyJobs(parts: CopierParts & { clock: Clock; sizes: Sizes
       fullUntil.set(target, now + fullMillis);
       log.warn({ group, node: target }, "a storage node has no space for copies");
     }
+    // Also after a commit that failed: the next run would begin in the same turn, before the process can end.
     const failures = waits.get(name)?.failures ?? 0;
     waits.set(name, { until: now + Math.min(retryMillis * 2 ** failures, retryMillisMax), failures: failures + 1 });
   }
