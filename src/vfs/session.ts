@@ -89,7 +89,8 @@ export function createSessionEvents({
       onLost(error) {
         log.error({ error: String(error) }, "changes that ran ahead are lost");
         const here = core();
-        if (here !== undefined) loseSession(here);
+        // The session goes on, and with it the locks.
+        if (here !== undefined) loseChanges(here);
       },
     },
     heldLeases() {
@@ -127,22 +128,28 @@ export function createSessionEvents({
 
 function loseSession(core: Core): void {
   core.log.error({}, "the session was lost: what it had not sent, its locks and its removed open files are gone");
-  core.contents.sessionLost();
-  core.orphans.clear();
   for (const file of core.handles.files()) {
-    const { inode } = file;
-    const lost = inode.lostData || inode.removed || file.flocked || (file.lockOwners?.size ?? 0) > 0;
-    if (lost) fail(file, "the session that had it open was lost");
+    if (file.flocked || (file.lockOwners?.size ?? 0) > 0) fail(file, "the session that had locks of it was lost");
     file.lockOwners = undefined;
     file.flocked = false;
   }
+  for (const inode of core.inodes.all()) inode.lockOwners = undefined;
+  loseChanges(core);
+}
+
+/** What was not at the name server yet is gone, and nothing that is known can be believed. */
+function loseChanges(core: Core): void {
+  core.contents.sessionLost();
+  core.orphans.clear();
+  for (const file of core.handles.files()) {
+    if (file.inode.lostData || file.inode.removed) fail(file, "what was not sent of it was lost");
+  }
   for (const inode of core.inodes.all()) {
-    inode.lockOwners = undefined;
     inode.orphan = false;
     // Perhaps nobody heard of its removal: the server says so from now on.
     inode.removed = false;
   }
-  core.background.run("forget after a lost session", forgetEverything(core));
+  core.background.run("forget what was lost", forgetEverything(core));
 }
 
 /** Answers EIO until it is closed, which also ends the locks that it still has. */

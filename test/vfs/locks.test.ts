@@ -111,6 +111,22 @@ test("closing a handle that lost one lock to somebody else ends the others, once
   t.deepEqual(releases(mount).slice(1), [{ ino, owner: 77n, kind: "posix" }]);
 });
 
+test("locks outlive changes that the name server refused, and end when their file is closed", async (t) => {
+  const mount = await fakeMount();
+  const { operations, vfs } = mount;
+  const { entry, opened } = await createFile(operations, "file");
+  const { ino } = entry.attributes;
+  await take(operations, ino, opened.handle, lock(5n));
+  await take(operations, ino, opened.handle, lock(9n, "write", "flock"));
+  vfs.events.ahead.onLost(new Error("somebody else has it"));
+  await operations.flush(from(), ino, opened.handle, 5n);
+  await operations.release(from(), ino, opened.handle, 9n);
+  t.deepEqual(releases(mount), [
+    { ino, owner: 5n, kind: "posix" },
+    { ino, owner: 9n, kind: "flock" },
+  ]);
+});
+
 test("a late RELEASE from before a lost session leaves locks alone that the same owner took since", async (t) => {
   const mount = await fakeMount();
   const { operations, vfs } = mount;
