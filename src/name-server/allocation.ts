@@ -74,7 +74,10 @@ export function createAllocation(parts: {
     return Math.floor(free / blockFootprintBytes);
   }
 
-  /** The healthy groups with as many members as wanted, on as many hosts as any of them, each with its weight. */
+  /**
+   * The healthy groups with as many members as wanted (while there is none: those with fewer, see --min-replicas), on as
+   * many hosts as any of them, each with its weight.
+   */
   function planFor(replicas: number): readonly Candidate[] {
     const known = plans.get(replicas);
     if (known?.version === maps.version) return known.open;

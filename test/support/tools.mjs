@@ -16,6 +16,7 @@ export const tools = [
   { name: "ip", package: "iproute2" },
   { name: "iptables", package: "iptables" },
   { name: "dockerd", package: "docker.io" },
+  { name: "mkfs.ext4", package: "e2fsprogs" },
   { name: "docker-compose", package: "docker-compose" },
   { name: "debootstrap", package: "debootstrap" },
   { name: "libfuse2", package: "libfuse2", library: "libfuse.so.2" },
