@@ -1,6 +1,6 @@
 // Runs every stage in order (fast first) and ends with one line: N passed, N failed[, N skipped].
 // node test/run.mjs [STAGE...]; with CI=true a missing tool is a failure, otherwise its tests are left out by name.
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { missingTools } from "./support/tools.mjs";
@@ -56,16 +56,74 @@ const stages = [
   { name: "containers", folders: ["containers"], atOnce: 1, seconds: 900 },
 ];
 
+/** What is told of failures again at the end: where only the last part of the output is kept, it has to be there. */
+const told = { failuresMax: 20, linesMax: 25, logLinesMax: 8, lineMax: 300 };
+
 const totals = { passed: 0, failed: 0, skipped: 0 };
+/** With the lines that say why, and the last ones that the test has logged. */
 const failures = [];
 
-function runCheck({ name, command, seconds }) {
-  const result = spawnSync(command[0], command[1], { stdio: "inherit", timeout: seconds * 1000 });
-  if (result.status === 0) totals.passed += 1;
-  else {
-    totals.failed += 1;
-    failures.push(`${name}: ${command[0]} ${command[1].join(" ")}`);
-  }
+function fail(what, reason = []) {
+  totals.failed += 1;
+  const failure = { what, reason, logged: tail(told.logLinesMax) };
+  failures.push(failure);
+  return failure;
+}
+
+/** Its output line by line, until it has ended; resolves with its status, `undefined` when it was late. */
+async function run([command, args], seconds, { onLine, onError }) {
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], detached: true });
+  const ended = new Promise((resolve) => {
+    child.once("error", (error) => {
+      onError(error.message);
+      resolve(error.code);
+    });
+    child.once("close", (status, signal) => resolve(status ?? signal));
+  });
+  const lines = createInterface({ input: child.stdout });
+  createInterface({ input: child.stderr }).on("line", onError);
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    try {
+      process.kill(-child.pid, "SIGKILL");
+    } catch {
+      // It has ended, and something that it started still has its output.
+    }
+    lines.close();
+  }, seconds * 1000);
+  for await (const line of lines) onLine(line);
+  const status = isLate ? undefined : await ended;
+  clearTimeout(timer);
+  return status;
+}
+
+/** The last ones of the lines that are added; empty ones say nothing. */
+function tail(linesMax) {
+  const lines = [];
+  return {
+    lines,
+    add(line) {
+      if (line.trim() !== "") lines.push(line);
+      if (lines.length > linesMax) lines.shift();
+    },
+  };
+}
+
+async function runCheck({ name, command, seconds }) {
+  const last = tail(told.linesMax);
+  const show = (line) => {
+    console.log(line);
+    last.add(line);
+  };
+  const status = await run(command, seconds, { onLine: show, onError: show });
+  const [program, args] = command;
+  if (status === 0) totals.passed += 1;
+  else
+    fail(
+      `${name}: ${program} ${args.join(" ")}${status === undefined ? `: not done after ${seconds} s` : ""}`,
+      last.lines,
+    );
 }
 
 /** Folder below test/ -> its test files. */
@@ -83,13 +141,11 @@ function checkStages(files) {
   for (const [folder, [first]] of files) {
     const owners = stages.filter((stage) => stage.folders?.includes(folder)).map((stage) => stage.name);
     if (owners.length === 1) continue;
-    totals.failed += 1;
-    failures.push(`stages: ${first} belongs to ${owners.length === 0 ? "no stage" : owners.join(" and ")}`);
+    fail(`stages: ${first} belongs to ${owners.length === 0 ? "no stage" : owners.join(" and ")}`);
   }
   const all = [...files.values()].flat();
   for (const missing of stages.flatMap(({ alone = [] }) => alone).filter((file) => !all.includes(file))) {
-    totals.failed += 1;
-    failures.push(`stages: there is no ${missing}`);
+    fail(`stages: there is no ${missing}`);
   }
 }
 
@@ -111,41 +167,38 @@ function testCommands({ folders, script, atOnce, alone = [] }, allFiles) {
 }
 
 async function runTests({ name, seconds }, args) {
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"], detached: true });
-  const timer = setTimeout(() => {
-    failures.push(`${name}: not done after ${seconds} s`);
-    totals.failed += 1;
-    process.kill(-child.pid, "SIGKILL");
-  }, seconds * 1000);
-  const errors = [];
-  child.stderr.on("data", (data) => errors.push(data));
-  let failed = 0;
-  let inFailure = false;
-  for await (const line of createInterface({ input: child.stdout })) {
+  const errors = tail(told.linesMax);
+  /** Of this run; those of which TAP gives no reason have ended without a word but on their standard error. */
+  const here = [];
+  let failure;
+  let last = "none";
+  const onLine = (line) => {
     const match = /^(not )?ok \d+ - (.*?)(?: # (SKIP|TODO).*)?$/.exec(line);
     if (match === null) {
-      if (inFailure && !/^(TAP|1\.\.|# )/.test(line)) console.log(line);
-      continue;
+      // What follows a failed test: its log ("#   ...") and its error, until something else begins.
+      if (/^(TAP|1\.\.|# (?! ))/.test(line)) failure = undefined;
+      if (failure === undefined || line === "") return;
+      console.log(line);
+      if (line.startsWith("#")) failure.logged.add(line);
+      else failure.reason.push(line);
+      return;
     }
     const [, not, title, skip] = match;
-    inFailure = not !== undefined;
+    last = title;
+    failure = undefined;
     if (skip !== undefined) totals.skipped += 1;
-    else if (inFailure) {
-      totals.failed += 1;
-      failed += 1;
-      failures.push(`${name}: ${title}`);
+    else if (not !== undefined) {
+      failure = fail(`${name}: ${title}`);
+      here.push(failure);
       console.log(`FAILED ${name}: ${title}`);
     } else totals.passed += 1;
-  }
-  const status = await new Promise((resolve) => {
-    if (child.exitCode !== null || child.signalCode !== null) resolve(child.exitCode);
-    else child.once("exit", resolve);
-  });
-  clearTimeout(timer);
-  if (status !== 0 && failed === 0) {
-    totals.failed += 1;
-    failures.push(`${name}: the test runner ended with ${status}`);
-    console.log(Buffer.concat(errors).toString());
+  };
+  const status = await run([process.execPath, args], seconds, { onLine, onError: errors.add });
+  if (status === undefined) here.push(fail(`${name}: not done after ${seconds} s; the last test that ended: ${last}`));
+  else if (status !== 0 && here.length === 0) here.push(fail(`${name}: the test runner ended with ${status}`));
+  for (const { reason } of here.filter(({ reason }) => reason.length === 0)) {
+    for (const line of errors.lines) console.log(line);
+    reason.push(...errors.lines);
   }
 }
 
@@ -162,8 +215,7 @@ if (missing.length > 0) {
     `not installed: ${missing.map((tool) => `${tool.name} (${tool.package})`).join(", ")}; their tests are left out`,
   );
   if (process.env.CI === "true") {
-    totals.failed += missing.length;
-    failures.push(...missing.map((tool) => `tools: ${tool.name} is missing (Debian package ${tool.package})`));
+    for (const tool of missing) fail(`tools: ${tool.name} is missing (Debian package ${tool.package})`);
   }
 }
 
@@ -174,13 +226,17 @@ for (const stage of stages) {
   const start = performance.now();
   const before = { ...totals };
   console.log(`== ${stage.name}`);
-  if (stage.command) runCheck(stage);
+  if (stage.command) await runCheck(stage);
   else for (const args of testCommands(stage, files)) await runTests(stage, args);
   const seconds = ((performance.now() - start) / 1000).toFixed(0);
   const counts = ["passed", "failed", "skipped"].map((key) => `${totals[key] - before[key]} ${key}`).join(", ");
   console.log(`== ${stage.name}: ${counts} in ${seconds} s`);
 }
-for (const failure of failures) console.log(`failed: ${failure}`);
+for (const [i, { what, reason, logged }] of failures.entries()) {
+  console.log(`failed: ${what}`);
+  const lines = i < told.failuresMax ? [...reason.slice(0, told.linesMax), ...logged.lines] : [];
+  for (const line of lines) console.log(`  ${line.slice(0, told.lineMax)}`);
+}
 console.log(
   `${totals.passed} passed, ${totals.failed} failed${totals.skipped > 0 ? `, ${totals.skipped} skipped` : ""}`,
 );
