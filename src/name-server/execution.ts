@@ -22,9 +22,13 @@ export interface Execution {
   whenDurable<T>(outcome: () => T): MaybePromise<T>;
 }
 
-export function createExecution(store: MetadataStore): Execution {
+/** `timed`: the same promise, observed. */
+export function createExecution(
+  store: MetadataStore,
+  timed: (wait: Promise<void>) => Promise<void> = (wait) => wait,
+): Execution {
   const whenDurable = <T>(outcome: () => T): MaybePromise<T> =>
-    store.isDurable ? outcome() : store.durable().then(outcome);
+    store.isDurable ? outcome() : timed(store.durable()).then(outcome);
 
   return {
     whenDurable,

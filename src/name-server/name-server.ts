@@ -36,7 +36,7 @@ import { createReclaim } from "./reclaim.ts";
 import { createNodeHandlers } from "./repair/node-handlers.ts";
 import { createOrders } from "./repair/orders.ts";
 import { createRepair } from "./repair/repair.ts";
-import { counted } from "./repair/traffic.ts";
+import { Foreground } from "./repair/foreground.ts";
 import { createConversions } from "./replicas/conversions.ts";
 import { createReplies } from "./replies.ts";
 import { createDamage } from "./scrub/damage.ts";
@@ -66,11 +66,11 @@ export function createNameServer({ store, clock, random, log, options, space, co
   const leaving = new Set<SessionId>();
   let cluster: ClusterId | undefined;
   let ticks = 0;
-  let requests = 0;
   let wasOpen = true;
 
   const listening = createListeningTime(clock);
-  const execution = createExecution(store);
+  const foreground = new Foreground(clock);
+  const execution = createExecution(store, (wait) => foreground.timed(wait));
   const replies = createReplies(store, execution, log);
   const sessions = createSessions({
     ...{ store, execution, clock, random, log, listening },
@@ -145,7 +145,7 @@ export function createNameServer({ store, clock, random, log, options, space, co
     downMillis: options.nodeDownMillis ?? limits.nodeDownMillis,
     outMillis: options.nodeOutMillis ?? limits.nodeOutMillis,
     compareRoundMillis: options.compareRoundMillis ?? limits.compareRoundMillis,
-    traffic: () => requests,
+    foreground,
     discard: (blocks) =>
       execution.change((transaction) => {
         queueForDeletion(makeContext(transaction, nobody), blocks);
@@ -209,10 +209,7 @@ export function createNameServer({ store, clock, random, log, options, space, co
     locks: createLockHandlers({ sessions, locks }),
     scrub: createScrubHandlers(damage),
   });
-  const handlers = silentAfterFailure(
-    counted(answering, () => requests++),
-    store,
-  );
+  const handlers = silentAfterFailure(foreground.counted(answering), store);
 
   function knownCluster(): ClusterId {
     if (cluster === undefined) throw new FsError("EAGAIN", "the name server has not started yet");

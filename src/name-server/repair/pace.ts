@@ -1,8 +1,10 @@
 /**
- * How fast repair goes: after each order it pauses for twice as long as the order took, while clients do something; and what
- * it has achieved lately.
+ * How fast repair goes: while clients do something it pauses after each order, the longer the more it makes them wait; and
+ * what it has achieved lately.
  */
 import { sleep, type Clock } from "../../base/clock.ts";
+import type { Foreground } from "./foreground.ts";
+import { createPauses } from "./pauses.ts";
 
 export interface Pace {
   /** Runs an order, then pauses as it should. `order` returns how many requests of clients the node saw meanwhile. */
@@ -14,19 +16,17 @@ export interface Pace {
   readonly copiedBytes: number;
 }
 
-/**
- * Pause for each millisecond of work, measured with `make bench BENCH=repair`: with 1 a foreground fsync takes 1.5 to 2.8
- * times its time, with 2 at most 1.3, with 3 repair falls below half of the speed of writing.
- */
-const pauseShare = 2;
 const pauseMillisMax = 2_000;
 const windowMillis = 10_000;
 
-/** `traffic`: a number that rises with each request of a client. */
-export function createPace(clock: Clock, traffic: () => number): Pace {
+export function createPace(clock: Clock, foreground: Foreground): Pace {
+  const pauses = createPauses(clock);
   let window: { at: number; bytes: number }[] = [];
   let copiedBytes = 0;
-  let seen = traffic();
+  let seen = foreground.requests;
+  foreground.onWait((millis) => {
+    pauses.waited(millis);
+  });
 
   function recent(now: number): typeof window {
     window = window.filter(({ at }) => now - at < windowMillis);
@@ -36,11 +36,15 @@ export function createPace(clock: Clock, traffic: () => number): Pace {
   return {
     async paced(order, signal) {
       const before = clock.monotonicMillis();
-      const atNode = await order();
+      pauses.began();
+      const atNode = await order().finally(() => {
+        pauses.ended();
+      });
       const took = clock.monotonicMillis() - before;
-      const isQuiet = atNode === 0 && traffic() === seen;
-      seen = traffic();
-      if (!isQuiet) await sleep(clock, Math.min(pauseShare * took, pauseMillisMax), signal).catch(() => undefined);
+      const isQuiet = atNode === 0 && foreground.requests === seen;
+      seen = foreground.requests;
+      if (isQuiet) return;
+      await sleep(clock, Math.min(pauses.share() * took, pauseMillisMax), signal).catch(() => undefined);
     },
     copied(bytes) {
       copiedBytes += bytes;

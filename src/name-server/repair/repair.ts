@@ -18,6 +18,7 @@ import { createComparisonRounds } from "./comparison-rounds.ts";
 import { createCopyJobs } from "./copy-jobs.ts";
 import { createMembership } from "./membership.ts";
 import { createOrders } from "./orders.ts";
+import type { Foreground } from "./foreground.ts";
 import { createPace } from "./pace.ts";
 import { createReconciliation } from "./reconcile.ts";
 import { createRescue } from "./rescue.ts";
@@ -50,15 +51,14 @@ export function createRepair(parts: {
   outMillis: number;
   /** Everything that every node holds is compared once in this time. */
   compareRoundMillis: number;
-  /** A number that rises with each request of a client. */
-  traffic: () => number;
+  foreground: Foreground;
   /** Puts blocks that nothing names into the reclaim queue. */
   discard: (blocks: readonly BlockId[]) => Promise<void>;
 }): Repair {
   const { store, clock, log, listening, nodes, maps } = parts;
   const stopping = new AbortController();
   const orders = createOrders(nodes, () => store.epoch);
-  const pace = createPace(clock, parts.traffic);
+  const pace = createPace(clock, parts.foreground);
   const sizes = createSizes(store, clock);
   const suspects = createSuspects({ store, maps, nodes, orders, pace, clock, log });
   const reconciliation = createReconciliation({
