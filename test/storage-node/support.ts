@@ -29,6 +29,8 @@ class FakeNameServer {
   peers: Peer<StorageNodeMethods>[] = [];
   refuseHeartbeat: Error | undefined;
   listener: Listener | undefined;
+  /** Before a registration is answered. */
+  onRegister: (peer: Peer<StorageNodeMethods>) => void = () => undefined;
 
   async listen(surroundings: Surroundings): Promise<void> {
     const { registerNode, nodeHeartbeat } = nameServerMethods;
@@ -41,6 +43,7 @@ class FakeNameServer {
         registerNode: (request, { peer }) => {
           this.registrations.push(request);
           this.peers.push(peer);
+          this.onRegister(peer);
           return { cluster: this.cluster, epoch: this.epoch, heartbeatMillis: this.heartbeatMillis };
         },
         nodeHeartbeat: () => {
