@@ -12,8 +12,8 @@ import {
   type ClosedFile,
   type OpenJournalFile,
 } from "./journal-files.ts";
-import { placeRecord } from "./journal-record.ts";
-import type { ScannedJournal, ScannedRecord } from "./journal-scan.ts";
+import { lastIndex, placeRecord } from "./journal-record.ts";
+import type { ScannedJournal, TailRecord } from "./journal-scan.ts";
 import type { Position } from "./position.ts";
 
 /** The first file of this incarnation, with the tail at its beginning. */
@@ -32,12 +32,31 @@ export async function beginFile(
   };
   await prepareSpare(disk, fileBytes);
   const current = await adoptSpare(disk, header, (seed) => placedTail(tail, seed));
-  const last = tail.at(-1)?.header;
-  if (last === undefined) return { current, end: durable };
-  return { current, end: { epoch: last.epoch, index: last.first + last.batches - 1, crc: last.crc } };
+  return { current, end: endOfTail({ durable, tail }) };
 }
 
-function placedTail(tail: readonly ScannedRecord[], seed: number): Buffer[] {
+/** Where the records end that were found whole. */
+export function endOfTail({ durable, tail }: Pick<ScannedJournal, "durable" | "tail">): Position {
+  const last = tail.at(-1)?.header;
+  return last === undefined ? durable : { epoch: last.epoch, index: lastIndex(last), crc: last.crc };
+}
+
+/** Makes the tail durable where it stands, written over itself: while there is no room for the file to begin. */
+export async function settleTail(
+  disk: Disk,
+  { tail, lastSequence }: Pick<ScannedJournal, "tail" | "lastSequence">,
+): Promise<void> {
+  if (tail.length === 0) return;
+  const file = await disk.open(journalPath(lastSequence), "open");
+  try {
+    for (const { bytes, offset } of tail) await file.write([bytes], offset);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+function placedTail(tail: readonly TailRecord[], seed: number): Buffer[] {
   let offset = journalSlotBytes;
   return tail.map(({ bytes }) => {
     const placed = Buffer.alloc(slotAfter(bytes.length));

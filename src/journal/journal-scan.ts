@@ -26,10 +26,15 @@ export interface ScannedRecord {
   readonly bytes: Buffer;
 }
 
+/** A record of the last file, at this offset. */
+export interface TailRecord extends ScannedRecord {
+  readonly offset: number;
+}
+
 export interface ScannedJournal {
   /** The newest position known to be durable, and the whole records after it: to be written once more. */
   readonly durable: Position;
-  readonly tail: readonly ScannedRecord[];
+  readonly tail: readonly TailRecord[];
   readonly lastSequence: number;
   /** Greatest epoch in any file header or record read. */
   readonly epoch: number;
@@ -104,7 +109,7 @@ class Walk {
   readonly #onRecord: (record: ScannedRecord) => Promise<void> | undefined;
   #crc: number;
   #durable: Position;
-  #undurable: (ScannedRecord & { offset: number })[] = [];
+  #undurable: TailRecord[] = [];
 
   constructor(from: Position, onRecord: (record: ScannedRecord) => Promise<void> | undefined) {
     this.#from = from;
@@ -146,7 +151,7 @@ class Walk {
     return offset;
   }
 
-  result(): { durable: Position; tail: readonly ScannedRecord[]; epoch: number } {
+  result(): { durable: Position; tail: readonly TailRecord[]; epoch: number } {
     return { durable: this.#durable, tail: this.#undurable, epoch: this.epoch };
   }
 

@@ -4,7 +4,7 @@
  */
 import { checksum } from "../base/checksum.ts";
 import type { Disk } from "../base/disk.ts";
-import { FsError } from "../base/errno.ts";
+import { errnoOf, FsError } from "../base/errno.ts";
 import { journalFolder } from "../journal/journal-files.ts";
 import type { CopyBase } from "./journal-state.ts";
 
@@ -92,7 +92,11 @@ export class IncomingBase {
     if (this.#bytes + piece.length > bytes) throw new FsError("EINVAL", "more than the whole base");
     const file = await this.#disk.open(partialPath, "open");
     try {
-      await file.write([piece], this.#bytes);
+      await file.write([piece], this.#bytes).catch(async (error: unknown) => {
+        // What fills the disk would help nobody.
+        if (errnoOf(error) === "ENOSPC") await this.#disk.remove(partialPath);
+        throw error;
+      });
       this.#bytes += piece.length;
       if (this.#bytes < bytes) return false;
       await file.sync();

@@ -4,14 +4,16 @@
  *
  * Invariants: an appended record is on disk before that is answered, and continues the one before it; the base and the
  * tail overlap or touch; what is damaged is never served: then there is no copy, until the name server begins it anew.
- * One operation at a time. After the first error of a write nothing is answered any more: the process has to end.
+ * One operation at a time. After the first error of a write nothing is answered any more: the process has to end. A full
+ * disk is none: the copy is read, and goes on as soon as there is room.
  */
+import { assert } from "../base/assert.ts";
 import { alignedBuffer } from "../base/aligned-buffer.ts";
 import type { Disk } from "../base/disk.ts";
 import { errnoOf, FsError } from "../base/errno.ts";
 import { limits } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
-import { beginFile, dropWhatMoved } from "../journal/journal-begin.ts";
+import { beginFile, dropWhatMoved, endOfTail, settleTail } from "../journal/journal-begin.ts";
 import {
   adoptSpare,
   journalPath,
@@ -25,7 +27,7 @@ import {
 } from "../journal/journal-files.ts";
 import { JournalReader } from "../journal/journal-reader.ts";
 import { lastIndex, placeRecord, splitRecords } from "../journal/journal-record.ts";
-import { NotContinued, scanJournal } from "../journal/journal-scan.ts";
+import { NotContinued, scanJournal, type ScannedJournal } from "../journal/journal-scan.ts";
 import type { Position } from "../journal/position.ts";
 import { isBaseWhole, removeOtherBases } from "./journal-base.ts";
 import type { CopyBase, CopyDescription } from "./journal-state.ts";
@@ -37,22 +39,30 @@ export class JournalCopy {
   readonly #disk: Disk;
   readonly #fileBytes: number;
   readonly #reader: JournalReader;
-  #current: OpenJournalFile;
+  /** What was found at the start, until a file of this incarnation stands behind it. */
+  #found: ScannedJournal | undefined;
+  #current: OpenJournalFile | undefined;
   #closed: ClosedFile[];
   #end: Position;
   #buffer = alignedBuffer(64 * 1024);
 
   private constructor(
     parts: { disk: Disk; fileBytes: number; description: CopyDescription },
-    files: { current: OpenJournalFile; closed: readonly ClosedFile[]; end: Position },
+    from: { readonly current: OpenJournalFile; readonly end: Position } | { readonly found: ScannedJournal },
   ) {
     this.#disk = parts.disk;
     this.#fileBytes = parts.fileBytes;
     this.#reader = new JournalReader(parts.disk);
     this.#description = parts.description;
-    this.#current = files.current;
-    this.#closed = [...files.closed];
-    this.#end = files.end;
+    if ("found" in from) {
+      this.#found = from.found;
+      this.#closed = [...from.found.files];
+      this.#end = endOfTail(from.found);
+    } else {
+      this.#current = from.current;
+      this.#closed = [];
+      this.#end = from.end;
+    }
   }
 
   get end(): Position {
@@ -71,20 +81,24 @@ export class JournalCopy {
     const { disk, log, epoch, isMember, fileBytes = limits.journalCopyFileBytes } = parts;
     await dropOldFiles(disk, description.firstSequence);
     await removeOtherBases(disk, description.base);
+    let found: ScannedJournal;
     try {
       if (!(await isBaseWhole(disk, description.base))) throw new FsError("EIO", "the base is damaged");
-      const scanned = await scanJournal(disk, description.base.position, 0, () => undefined, {
-        mayEnd: !isMember,
-      });
-      const lastSequence = Math.max(scanned.lastSequence, description.firstSequence - 1);
-      const { current, end } = await beginFile(disk, { ...scanned, lastSequence }, epoch, journalSlotBytes);
-      const closed = await dropWhatMoved(disk, scanned.files, current.header.first);
-      return new JournalCopy({ disk, fileBytes, description }, { current, closed, end });
+      found = await scanJournal(disk, description.base.position, 0, () => undefined, { mayEnd: !isMember });
     } catch (error) {
       if (!(error instanceof NotContinued) && errnoOf(error) !== "EIO") throw error;
       log.error({ err: error }, "this node's copy of the journal is damaged: the name server will make a new one");
       return undefined;
     }
+    const copy = new JournalCopy({ disk, fileBytes, description }, { found });
+    try {
+      await copy.#begun(epoch);
+    } catch (error) {
+      if (errnoOf(error) !== "ENOSPC") throw error;
+      await settleTail(disk, found);
+      log.warn({ err: error }, "no room to go on with this node's copy of the journal: it is kept as it is");
+    }
+    return copy;
   }
 
   /** A new one, whose base is whole: `description` is durable already. */
@@ -99,7 +113,7 @@ export class JournalCopy {
     const current = await adoptSpare(disk, { sequence: description.firstSequence, epoch, ...start }, () => []);
     await removeOtherBases(disk, description.base);
     const end = { epoch: description.base.position.epoch, index: start.first - 1, crc: start.predecessor };
-    return new JournalCopy({ disk, fileBytes, description }, { current, closed: [], end });
+    return new JournalCopy({ disk, fileBytes, description }, { current, end });
   }
 
   /** The same tail on a newer base, which is whole; drops the records below. `description` is durable already. */
@@ -109,14 +123,17 @@ export class JournalCopy {
     await removeOtherBases(this.#disk, description.base);
     for (;;) {
       const [oldest] = this.#closed;
-      const next = this.#closed[1]?.first ?? this.#current.header.first;
+      const next = this.#closed[1]?.first ?? this.#current?.header.first ?? Infinity;
       if (oldest === undefined || next > description.base.position.index + 1) return;
       await retireFile(this.#disk, oldest.sequence, this.#fileBytes);
       this.#closed.shift();
     }
   }
 
-  /** EINVAL unless they continue the copy; ENOSPC: nothing was appended; anything else: the process has to end. */
+  /**
+   * EINVAL unless they continue the copy; ENOSPC: none of them counts as appended, or only the first of them (`end`);
+   * anything else: the process has to end.
+   */
   async append(after: Position, bytes: Buffer, epoch: number): Promise<Position> {
     const records = splitRecords(bytes);
     const [first] = records ?? [];
@@ -132,36 +149,39 @@ export class JournalCopy {
         "EINVAL",
         `batch ${String(first.header.first)} does not continue this copy, which ends at ${String(end.index)}`,
       );
+    let current = await this.#begun(epoch);
     let gathered = 0;
+    let reached = end;
     const flush = async (): Promise<void> => {
       if (gathered === 0) return;
-      await this.#current.file.write([this.#buffer.subarray(0, gathered)], this.#current.end);
-      this.#current.end += gathered;
+      await current.file.write([this.#buffer.subarray(0, gathered)], current.end);
+      current.end += gathered;
       gathered = 0;
+      this.#end = reached;
     };
     for (const { header, bytes: record } of records) {
       const slots = slotAfter(record.length);
-      const used = this.#current.end + gathered;
-      if (used + slots > this.#current.capacity && used > journalSlotBytes) {
+      const used = current.end + gathered;
+      if (used + slots > current.capacity && used > journalSlotBytes) {
         await flush();
-        await this.#rotate(epoch);
+        current = await this.#rotate(current, epoch);
       }
       this.#reserve(gathered, gathered + slots);
       const placed = this.#buffer.subarray(gathered, gathered + slots);
       placed.fill(0, record.length);
       placed.set(record);
-      placeRecord(placed, this.#current.seed, this.#current.end + gathered);
+      placeRecord(placed, current.seed, current.end + gathered);
       gathered += slots;
-      this.#end = { epoch: header.epoch, index: lastIndex(header), crc: header.crc };
+      reached = { epoch: header.epoch, index: lastIndex(header), crc: header.crc };
     }
     await flush();
-    if (this.#current.end * 2 > this.#current.capacity) this.#prepare();
+    if (current.end * 2 > current.capacity) this.#prepare();
     return this.#end;
   }
 
   /** Undefined: below the copy. */
   read(first: number, bytesMax: number): Promise<Buffer[] | undefined> {
-    const files = [...this.#closed, { sequence: this.#current.header.sequence, first: this.#current.header.first }];
+    const files = [...this.#closed, ...(this.#current === undefined ? [] : [this.#current.header])];
     const oldest = files[0]?.first ?? 0;
     return this.#reader.read(files, { first: Math.max(first, oldest), until: this.#end.index, bytesMax });
   }
@@ -175,12 +195,31 @@ export class JournalCopy {
 
   /** The sequence that the next copy begins with. */
   get nextSequence(): number {
-    return this.#current.header.sequence + 1;
+    return this.#current === undefined ? this.#beginsAt : this.#current.header.sequence + 1;
   }
 
   async close(): Promise<void> {
     await this.#spare;
-    await this.#current.file.close();
+    await this.#current?.file.close();
+  }
+
+  /** The sequence of this incarnation's first file. */
+  get #beginsAt(): number {
+    return Math.max(this.#found?.lastSequence ?? 0, this.#description.firstSequence - 1) + 1;
+  }
+
+  /** The file to append to: of this incarnation. ENOSPC: there is no room for one. */
+  async #begun(epoch: number): Promise<OpenJournalFile> {
+    const found = this.#found;
+    if (this.#current === undefined && found !== undefined) {
+      const lastSequence = this.#beginsAt - 1;
+      const { current } = await beginFile(this.#disk, { ...found, lastSequence }, epoch, journalSlotBytes);
+      this.#current = current;
+      this.#closed = await dropWhatMoved(this.#disk, this.#closed, current.header.first);
+      this.#found = undefined;
+    }
+    assert(this.#current !== undefined, "a copy is found or begun");
+    return this.#current;
   }
 
   /** What fails here is tried again, and told, when the file is needed. */
@@ -196,15 +235,16 @@ export class JournalCopy {
   }
 
   /** What was appended is durable: the next file begins behind it. */
-  async #rotate(epoch: number): Promise<void> {
-    const { header, file, end } = this.#current;
+  async #rotate({ header, file, end }: OpenJournalFile, epoch: number): Promise<OpenJournalFile> {
     await this.#spare;
     this.#spare = undefined;
     await prepareSpare(this.#disk, this.#fileBytes);
     const next = { sequence: header.sequence + 1, epoch, first: this.#end.index + 1, predecessor: this.#end.crc };
-    this.#current = await adoptSpare(this.#disk, next, () => []);
+    const current = await adoptSpare(this.#disk, next, () => []);
+    this.#current = current;
     this.#closed.push({ sequence: header.sequence, first: header.first, bytes: end });
     await file.close();
+    return current;
   }
 }
 

@@ -23,8 +23,6 @@ export function failSync(world: World, host: string): void {
 /** There is no more room for so long. */
 export function fillDisk(world: World, host: string, millis: number): void {
   const full = world.host(host);
-  // A storage node that has to make room for its copy of the journal cannot start.
-  world.mayFail(host);
   world.events.note(`${host}'s disk is full`);
   // The name server's reserve is less than half used up by what goes on all the same.
   const roomBytes = world.hosts("name-server").includes(host) ? reserveBytes / 2 : 10_000;

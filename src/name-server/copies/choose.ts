@@ -17,8 +17,10 @@ export function chooseMembers(options: {
   readonly isSilent: (node: NodeId) => boolean;
   /** Those whose copies are on their way already. */
   readonly following: readonly NodeId[];
+  /** Those whose disks had no room for a copy a moment ago. */
+  readonly isFull: (node: NodeId) => boolean;
 }): Choice {
-  const { nodes, present, wanted, isConnected, isSilent, following } = options;
+  const { nodes, present, wanted, isConnected, isSilent, following, isFull } = options;
   const labels = new Map(nodes.map(({ node, label }) => [node, label]));
   const kept = present.filter((node) => labels.has(node) && !isSilent(node)).slice(0, wanted);
   const taken = new Set(kept.map((node) => labels.get(node)));
@@ -34,6 +36,6 @@ export function chooseMembers(options: {
   return { kept, candidates };
 
   function rank({ node, label, isUp }: CopyNode): number {
-    return (taken.has(label) ? 0 : 4) + (isUp ? 2 : 0) + (following.includes(node) ? 1 : 0);
+    return (isFull(node) ? 0 : 8) + (taken.has(label) ? 0 : 4) + (isUp ? 2 : 0) + (following.includes(node) ? 1 : 0);
   }
 }

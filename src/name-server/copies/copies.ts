@@ -255,6 +255,7 @@ export class Copies implements JournalCopies {
       isConnected: (node) => this.#peers.has(node),
       isSilent: (node) => this.#isSilent(node),
       following: this.#followers.nodes,
+      isFull: (node) => this.#followers.isFull(node),
     });
     this.#followers.keep((node) => present.includes(node) || choice.candidates.includes(node));
     const ready = choice.candidates.filter((node) =>
@@ -281,15 +282,12 @@ export class Copies implements JournalCopies {
   }
 
   #inEffect(register: JournalRegister): void {
-    const { log } = this.#parts;
-    log.info(
-      { generation: register.generation, members: register.members, nodes: register.nodes.length },
-      "journal copies",
-    );
+    const { generation, members, nodes } = register;
+    this.#parts.log.info({ generation, members, nodes: nodes.length }, "journal copies");
     this.#register = register;
     this.#next = undefined;
     this.#parts.onRegister?.(register);
-    this.#followers.joined(register.members);
+    this.#followers.joined(members);
     this.#wakeWaiting();
   }
 

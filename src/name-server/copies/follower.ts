@@ -27,9 +27,13 @@ export interface FollowerParts {
   readonly onProgress: (sentAt: number) => void;
   /** It has refused with ESTALE. */
   readonly onRefused: () => void;
+  /** Its disk is full. */
+  readonly onFull: () => void;
 }
 
 const retryMillis = 200;
+/** A full disk may need a while, and what it could not take may be long. */
+const fullRetryMillis = 2_000;
 
 export class Follower {
   /** What is on its disk, as far as it is known to continue the journal. */
@@ -93,7 +97,9 @@ export class Follower {
         if (this.#hasStopped()) return;
         if (errnoOf(error) === "ESTALE") this.#parts.onRefused();
         log.warn({ err: error, node }, "a copy of the journal cannot be continued now");
-        await sleep(clock, retryMillis, this.#stopping.signal).catch(() => undefined);
+        const isFull = errnoOf(error) === "ENOSPC";
+        if (isFull) this.#parts.onFull();
+        await sleep(clock, isFull ? fullRetryMillis : retryMillis, this.#stopping.signal).catch(() => undefined);
       }
     }
   }

@@ -3,18 +3,23 @@ import type { NodeId } from "../../base/ids.ts";
 import { Follower, type FollowerParts } from "./follower.ts";
 import type { CopyPeer } from "./types.ts";
 
-export interface FollowersParts extends Omit<FollowerParts, "node" | "peer" | "onProgress" | "onRefused"> {
+export interface FollowersParts extends Omit<FollowerParts, "node" | "peer" | "onProgress" | "onRefused" | "onFull"> {
   /** The node's connection now, on which it has promised to obey; undefined: none. */
   readonly peer: (node: NodeId) => CopyPeer | undefined;
   readonly onProgress: (node: NodeId, sentAt: number) => void;
   readonly onRefused: (node: NodeId, peer: CopyPeer) => void;
 }
 
+/** So long after its disk was full a node is sought last. */
+const fullMillis = 30_000;
+
 export class Followers {
   readonly #parts: FollowersParts;
   readonly #followers = new Map<NodeId, Follower>();
   /** They copy, and will be members, once they have this batch. */
   readonly #joining = new Map<NodeId, number>();
+  /** When (monotonic) a node last had no room for its copy. */
+  readonly #fullAt = new Map<NodeId, number>();
 
   constructor(parts: FollowersParts) {
     this.#parts = parts;
@@ -42,6 +47,11 @@ export class Followers {
     return this.#followers.get(node)?.isNear === true;
   }
 
+  /** A moment ago it had no room for its copy. */
+  isFull(node: NodeId): boolean {
+    return this.#parts.clock.monotonicMillis() - (this.#fullAt.get(node) ?? -Infinity) < fullMillis;
+  }
+
   follow(node: NodeId): void {
     if (this.#followers.has(node)) return;
     const { peer, onProgress, onRefused } = this.#parts;
@@ -55,6 +65,9 @@ export class Followers {
       onRefused: () => {
         const connected = peer(node);
         if (connected !== undefined) onRefused(node, connected);
+      },
+      onFull: () => {
+        this.#fullAt.set(node, this.#parts.clock.monotonicMillis());
       },
     });
     this.#followers.set(node, follower);

@@ -12,19 +12,22 @@ const node = (name: string, label = name): { node: NodeId; address: never; label
   isUp: true,
 });
 
-test("members that answer stay, silent ones are replaced, on another host where there is one", (t) => {
+test("members that answer stay, silent ones are replaced, on another host where there is one, full ones last", (t) => {
   const nodes = [node("a", "x"), node("b", "x"), node("c", "x"), node("d", "y")];
-  const choose = (present: string[], silent: string[] = [], wanted = 2) =>
+  const choose = (present: string[], silent: string[] = [], wanted = 2, full: string[] = []) =>
     chooseMembers({
-      ...{ nodes, present: present.map(id), wanted, following: [] },
+      ...{ nodes, present: present.map(id), wanted, following: full.map(id) },
       isConnected: () => true,
       isSilent: (which) => silent.includes(which),
+      isFull: (which) => full.includes(which),
     });
   t.deepEqual(choose([]).candidates, [id("a"), id("d")]);
   t.deepEqual(choose(["b"]), { kept: [id("b")], candidates: [id("d")] });
   t.deepEqual(choose(["b", "d"], ["d"]), { kept: [id("b")], candidates: [id("a")] });
   t.deepEqual(choose(["b", "gone"]), { kept: [id("b")], candidates: [id("d")] });
   t.deepEqual(choose(["a", "b", "d"], [], 1), { kept: [id("a")], candidates: [] });
+  t.deepEqual(choose(["b"], [], 2, ["d"]), { kept: [id("b")], candidates: [id("a")] });
+  t.deepEqual(choose(["b"], ["a", "c"], 2, ["b", "d"]), { kept: [id("b")], candidates: [id("d")] });
 });
 
 test("whoever recovers hears one of those that stored the newest register, also over a change of the list", (t) => {
