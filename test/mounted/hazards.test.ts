@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import test from "ava";
 import { sleep, systemClock } from "../../src/base/clock.ts";
-import { O } from "../conformance/libc/constants.ts";
+import { F, O } from "../conformance/libc/constants.ts";
 import { startCluster, type Cluster } from "../support/cluster.ts";
 import {
   eventually,
@@ -185,9 +185,12 @@ test.serial("requests are answered while an invalidation waits for a page that i
   await withPeers(3, async (stuck, other, elsewhere) => {
     const cold = stuck.call("open", path("cold"), O.RDONLY);
     other.call("stat", path("cold"));
+    const small = other.call("open", path("dir/small"), O.RDONLY);
     for (const name of holding) cluster.kill(name, "SIGSTOP");
     stuck.start("pread", cold, 4_096, 5_000_000);
-    await eventually("the reader waits for a storage node", () => isWaiting(stuck.pid), 10);
+    await eventually("the reader waits", () => isWaiting(stuck.pid), 10);
+    // The name server's answer to what this driver was asked later: so it has read, and told the server, what came before.
+    other.call("lock", small, F.GETLK, { type: F.RDLCK, start: 0n, length: 0n });
     // Done only when this machine has forgotten the end of the file, the page that is being read too.
     elsewhere.start("truncate", `${second.mnt}/cold`, 4_000_000);
     await eventually("the other machine waits for this one", () => isWaiting(elsewhere.pid), 10);

@@ -23,6 +23,8 @@ import { killServersOf } from "./driver-process.ts";
 const project = fileURLToPath(new URL("../..", import.meta.url));
 const dfs = join(project, "dist/cli/main.js");
 const prefix = "/tmp/dfs-test-";
+/** From the name server's up to the last one that a test may use. */
+const clusterPorts = 200;
 
 export interface ClusterOptions {
   readonly nodes?: number;
@@ -198,8 +200,11 @@ function processesOf(session: number): string {
  * connections, of which one could take the port of a server that a test has killed and is about to start again.
  */
 async function freePort(nodes: number): Promise<number> {
+  // Of a cluster beside this one some may be free for the moment: of processes that its test has killed.
+  const others = clusterFolders().flatMap((dir) => ownerOf(dir)?.port ?? []);
   for (let attempt = 0; attempt < 50; attempt++) {
     const port = 20_000 + ((process.pid * 131 + attempt * 977) % 12_000);
+    if (others.some((other) => Math.abs(other - port) < clusterPorts)) continue;
     const wanted = [port, ...Array.from({ length: nodes }, (_, i) => port + 100 + i)];
     if ((await Promise.all(wanted.map(isFree))).every(Boolean)) return port;
   }
@@ -220,27 +225,37 @@ function isFree(port: number): Promise<boolean> {
   });
 }
 
+/** Folders of all tests' clusters. The others that begin so are mount points, into which nobody may look: `besides`. */
+function clusterFolders(): string[] {
+  const isCluster = (path: string): boolean => path.startsWith(prefix) && !path.slice(prefix.length).includes("-");
+  return readdirSync("/tmp")
+    .map((entry) => join("/tmp", entry))
+    .filter(isCluster);
+}
+
+/** Undefined: another test has just made the folder, or just removed it. */
+function ownerOf(dir: string): { readonly pid: number; readonly port: number } | undefined {
+  try {
+    const [pid = NaN, port = NaN] = readFileSync(join(dir, "owner"), "utf8").split(" ").map(Number);
+    return { pid, port };
+  } catch {
+    return undefined;
+  }
+}
+
 /** What an interrupted run left: its mounts, its processes (by their pid files), its folders. */
 function removeLeftovers(): void {
   const entries = readdirSync("/tmp");
-  const isCluster = (path: string): boolean => path.startsWith(prefix) && !path.slice(prefix.length).includes("-");
-  // The others that begin so are mount points, into which nobody may look: `besides`.
-  for (const dir of entries.map((entry) => join("/tmp", entry)).filter(isCluster)) {
-    let owner: string;
+  for (const dir of clusterFolders()) {
+    const owner = ownerOf(dir);
+    if (owner === undefined) continue;
     try {
-      owner = readFileSync(join(dir, "owner"), "utf8");
-    } catch {
-      // Another test has just made it, or just removed it.
-      continue;
-    }
-    const [pid, port = ""] = owner.split(" ");
-    try {
-      process.kill(Number(pid), 0);
+      process.kill(owner.pid, 0);
     } catch {
       const besides = entries.map((entry) => join("/tmp", entry)).filter((path) => path.startsWith(`${dir}-`));
       // What they still have to write interests nobody, and one that is stopped would keep the others waiting.
       for (const mnt of [join(dir, "mnt"), ...besides]) killServersOf(mnt);
-      const args = ["--dir", join(dir, "cluster"), "--mount", join(dir, "mnt"), "--port", port];
+      const args = ["--dir", join(dir, "cluster"), "--mount", join(dir, "mnt"), "--port", String(owner.port)];
       spawnSync(process.execPath, [dfs, "cluster", "down", ...args], { cwd: "/", timeout: 60_000 });
       removeTest(dir);
       for (const mnt of besides) removeMount(mnt);
