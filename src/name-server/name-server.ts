@@ -27,30 +27,31 @@ import { createLeaseService } from "./lease-service.ts";
 import { createLockHandlers } from "./lock-handlers.ts";
 import { createLockService } from "./lock-service.ts";
 import { createMapPushes } from "./map-pushes.ts";
-import { Allocator, beginInlineSum, queueForDeletion, releaseOrphan } from "./namespace/index.ts";
+import {
+  Allocator,
+  beginInlineSum,
+  releaseOrphan,
+  type OperationContext,
+  type Transaction,
+} from "./namespace/index.ts";
 import { createNodes } from "./nodes.ts";
 import { contextMaker } from "./operation-context.ts";
 import { createOrphanQuestions } from "./orphan-questions.ts";
 import { placeableNodes } from "./placement.ts";
-import { createReclaim } from "./reclaim.ts";
 import { createNodeHandlers } from "./repair/node-handlers.ts";
-import { createOrders } from "./repair/orders.ts";
-import { createRepair } from "./repair/repair.ts";
 import { Foreground } from "./repair/foreground.ts";
-import { createConversions } from "./replicas/conversions.ts";
+import { createOrders } from "./repair/orders.ts";
 import { createReplies } from "./replies.ts";
-import { createDamage } from "./scrub/damage.ts";
-import { createMetadataScrub } from "./scrub/metadata-scrub.ts";
 import { createScrubHandlers } from "./scrub/handlers.ts";
 import { createServiceHandlers } from "./service-handlers.ts";
 import { silentAfterFailure } from "./silence.ts";
 import { createRefusedNodes } from "./refused-nodes.ts";
 import { HalfDeadBlocks } from "./rewrite/half-dead.ts";
-import { createRewriting } from "./rewrite/rewriting.ts";
 import { rewriteOwner } from "./rewrite/swap.ts";
 import { createSessions } from "./sessions.ts";
 import { describeStatus } from "./status.ts";
 import type { NameServer, NameServerParts, RemotePeer, Session } from "./types.ts";
+import { createUpkeep } from "./upkeep.ts";
 
 /** For whom the server's own changes are made. */
 const nobody = "0000000000000000" as SessionId;
@@ -97,8 +98,7 @@ export function createNameServer({ store, clock, random, log, options, space, co
         maps.changed();
       },
       onRegistered: (node, held) => {
-        reclaim.nodeRegistered();
-        repair.nodeRegistered(node, held);
+        upkeep.nodeRegistered(node, held);
         return maps.extend(placeableNodes(nodes.all()));
       },
     },
@@ -129,33 +129,12 @@ export function createNameServer({ store, clock, random, log, options, space, co
   const makeContext = contextMaker({ store, clock, allocator, sessions, capacity, halfDead });
   const refused = createRefusedNodes(() => listening.now());
   const logs = createAheadLogs(store);
-  const reclaim = createReclaim({
-    ...{ store, execution, clock, log, nodes, maps },
-    makeContext: (transaction) => makeContext(transaction, nobody),
-    graceMillis: options.reclaimGraceMillis ?? limits.reclaimGraceMillis,
-    rewriting: () => rewriting,
+  const asNobody = (transaction: Transaction): OperationContext => makeContext(transaction, nobody);
+  const upkeep = createUpkeep({
+    ...{ store, execution, clock, log, listening, background, nodes, maps, allocation, halfDead, options, foreground },
+    makeContext: asNobody,
   });
-  const rewriting = createRewriting({
-    ...{ store, execution, clock, log, nodes, maps, allocation, halfDead, replicas },
-    makeContext: (transaction) => makeContext(transaction, nobody),
-    inlineTableBytesMax: options.inlineTableBytesMax,
-  });
-  const repair = createRepair({
-    ...{ store, clock, log, listening, nodes, maps },
-    downMillis: options.nodeDownMillis ?? limits.nodeDownMillis,
-    outMillis: options.nodeOutMillis ?? limits.nodeOutMillis,
-    compareRoundMillis: options.compareRoundMillis ?? limits.compareRoundMillis,
-    foreground,
-    discard: (blocks) =>
-      execution.change((transaction) => {
-        queueForDeletion(makeContext(transaction, nobody), blocks);
-      }),
-  });
-  const conversions = createConversions({
-    ...{ store, execution, clock, log, replicas },
-    makeContext: (transaction) => makeContext(transaction, nobody),
-    convert: (content, options) => rewriting.rewriter.convert(content, options),
-  });
+  const { reclaim, damage, suspect } = upkeep;
   const orphans = createOrphanQuestions({
     ...{ store, sessions, clock, log },
     release: (session, inos) =>
@@ -170,29 +149,14 @@ export function createNameServer({ store, clock, random, log, options, space, co
   const dump = createDump({ store, clock });
   const fsck = createFsck({
     ...{ store, clock, log, leases },
-    copies: {
-      maps,
-      nodes,
-      orders: createOrders(nodes, () => store.epoch),
-      suspect: (node, block) => {
-        repair.suspect(node, block);
-      },
-    },
-    makeContext: (transaction) => makeContext(transaction, nobody),
+    copies: { maps, nodes, orders: createOrders(nodes, () => store.epoch), suspect },
+    makeContext: asNobody,
     hasDeparted: (session) => session !== rewriteOwner && sessions.get(session) === undefined && !leaving.has(session),
   });
-  const damage = createDamage({
-    ...{ nodes, background, log },
-    epoch: () => store.epoch,
-    suspect: (node, block) => {
-      repair.suspect(node, block);
-    },
-  });
-  const metadataScrub = createMetadataScrub({ store, clock, log, background });
   const status = (): ReturnType<NameServer["status"]> =>
     describeStatus({
-      ...{ store, sessions, leases, nodes, maps, allocation, capacity, reclaim, repair, rewriting, refused },
-      ...{ conversions, listening, replicas, metadataScrub },
+      ...{ store, sessions, leases, nodes, maps, allocation, capacity, refused, listening, replicas },
+      ...upkeep,
       cluster: knownCluster(),
       version: options.version,
       uptimeMillis: clock.monotonicMillis() - startedAt,
@@ -254,11 +218,7 @@ export function createNameServer({ store, clock, random, log, options, space, co
     nodes.tick();
     capacity.refresh();
     allocation.refresh();
-    reclaim.tick();
-    rewriting.tick();
-    repair.tick();
-    conversions.tick();
-    metadataScrub.tick();
+    upkeep.tick();
     if (ticks++ % ticksPerProbe === 0) background.run("look at the free space", () => capacity.probe());
   }
 
@@ -311,8 +271,7 @@ export function createNameServer({ store, clock, random, log, options, space, co
       orphans.close();
       leases.close();
       for (const peer of peers) peer.close("the name server stops");
-      await Promise.all([background.close(), reclaim.close(), repair.close(), rewriting.close(), fsck.close()]);
-      await Promise.all([conversions.close(), dump.close()]);
+      await Promise.all([background.close(), upkeep.close(), fsck.close(), dump.close()]);
     },
   };
 }
