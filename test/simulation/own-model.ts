@@ -42,6 +42,13 @@ export class OwnModel {
     return { id: this.#files++, versions: [Buffer.alloc(0)], synced: 0 };
   }
 
+  /** The file of this name; throws when there is none. */
+  file(path: string): ModelFile {
+    const node = this.nodes.get(path);
+    if (node?.kind !== "file") throw new Error(`${path} is no file in the model`);
+    return node.file;
+  }
+
   /** What is there now; to be given to `isSynced` when the sync that begins now has ended. */
   moment(): { state: number; versions: readonly (readonly [ModelFile, number])[] } {
     const files = new Set<ModelFile>();
