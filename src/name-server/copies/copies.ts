@@ -18,7 +18,7 @@ import { Confirmations } from "./confirmations.ts";
 import { chooseMembers } from "./choose.ts";
 import { Feed } from "./feed.ts";
 import { Followers } from "./followers.ts";
-import { areEnough, successor } from "./register.ts";
+import { areEnough, isNamedIn, isNewer, successor } from "./register.ts";
 import { Silence } from "./silence.ts";
 import { storeRegister } from "./store-register.ts";
 import { WaitingRecords } from "./waiting-records.ts";
@@ -60,9 +60,7 @@ export class Copies implements JournalCopies {
     this.feed = new Feed(parts.source);
     this.#silence = new Silence(parts.clock);
     this.#followers = new Followers({
-      ...parts,
-      feed: this.feed,
-      claim: () => this.claim,
+      ...{ ...parts, feed: this.feed, claim: () => this.claim },
       peer: (node) => this.#peers.get(node),
       onProgress: (node, sentAt) => {
         this.#onProgress(node, sentAt);
@@ -149,6 +147,7 @@ export class Copies implements JournalCopies {
       void peer.closed.then(() => {
         if (this.#peers.get(node) === peer) this.#peers.delete(node);
       });
+      await this.#tell(node, peer, reply.register);
       this.#followers.poke(node);
       return reply;
     } catch (error) {
@@ -182,11 +181,8 @@ export class Copies implements JournalCopies {
     const end = this.feed.end.index;
     const members = this.#followers.nodes.map((node) => {
       const has = this.#followers.end(node);
-      return {
-        node,
-        complete: this.#register?.members.includes(node) === true,
-        behind: has === undefined ? null : end - has,
-      };
+      const complete = this.#register?.members.includes(node) === true;
+      return { node, complete, behind: has === undefined ? null : end - has };
     });
     const { first } = this.#waiting;
     const awaited = first === undefined ? [] : [...this.#required].filter((node) => !this.#followers.has(node, first));
@@ -249,12 +245,9 @@ export class Copies implements JournalCopies {
   #wantedRegister(nodes: readonly CopyNode[]): JournalRegister | undefined {
     const present = this.#register?.members ?? [];
     const choice = chooseMembers({
-      nodes,
-      present,
-      wanted: this.#parts.wanted,
+      ...{ nodes, present, wanted: this.#parts.wanted, following: this.#followers.nodes },
       isConnected: (node) => this.#peers.has(node),
       isSilent: (node) => this.#isSilent(node),
-      following: this.#followers.nodes,
       isFull: (node) => this.#followers.isFull(node),
     });
     this.#followers.keep((node) => present.includes(node) || choice.candidates.includes(node));
@@ -266,6 +259,15 @@ export class Copies implements JournalCopies {
     const found = [...choice.kept, ...ready];
     const members = found.length === 0 && this.#parts.wanted > 0 ? [...present] : found;
     return successor(this.#register, this.claim, members, nodes);
+  }
+
+  /** A node that was away may know itself as a member yet, and would not let its old copy go. Never rejects. */
+  async #tell(node: NodeId, peer: CopyPeer, known: JournalRegister | null): Promise<void> {
+    const register = this.#register;
+    if (register === undefined || !this.isInEffect || !isNamedIn(register, node)) return;
+    if (known !== null && !isNewer(register, known)) return;
+    const peers = new Map([[node, peer]]);
+    await storeRegister({ clock: this.#parts.clock, claim: this.claim, peers }, register);
   }
 
   /** Tries once to bring a register into effect. Never rejects. */

@@ -15,8 +15,8 @@ const storeMillis = 5_000;
 export async function storeRegister(
   { clock, claim, peers }: { clock: Clock; claim: Claim; peers: ReadonlyMap<NodeId, CopyPeer> },
   register: JournalRegister,
-  onStored: (node: NodeId, sentAt: number, stored: ReadonlySet<NodeId>) => void,
-  onRefused: (node: NodeId, peer: CopyPeer) => void,
+  onStored: (node: NodeId, sentAt: number, stored: ReadonlySet<NodeId>) => void = () => undefined,
+  onRefused: (node: NodeId, peer: CopyPeer) => void = () => undefined,
 ): Promise<void> {
   const stored = new Set<NodeId>();
   const calls = [...peers].map(async ([node, peer]) => {

@@ -176,6 +176,32 @@ test("a copy that is behind goes on where it ended", async (t) => {
   await c.kill();
 });
 
+test("a member that was away while the journal was trimmed begins anew", async (t) => {
+  const c = new CopyCluster(3);
+  await c.begin();
+  const [away, other] = (await c.withNodes(2)) as [CopyNode, CopyNode];
+  const client = await c.client();
+  await client.open();
+  await away.disconnect();
+  await c.live(3_000);
+  for (let i = 0; i < 40; i++) await client.create(`f${String(i)}`).promise;
+  await c.live(3_000);
+  await c.store.snapshot();
+  // Restarted, the server has no records in its memory.
+  await other.disconnect();
+  await c.begin(await c.kill());
+  await other.begin();
+  await c.live(6_000);
+  t.deepEqual(c.members, [other.id]);
+  await away.begin();
+  await c.live(6_000);
+  t.is(c.members.length, 2);
+  const { copy } = await stateOf(away);
+  t.true((copy?.base.index ?? 0) > 0);
+  t.deepEqual(copy?.end, c.store.end);
+  await c.kill();
+});
+
 test("a base is put under the copies when there is a snapshot", async (t) => {
   const c = new CopyCluster();
   await c.begin();
