@@ -105,9 +105,12 @@ function repairLine(repair: StatusReply["repair"]): string {
   return `; repair of ${String(repair.groupsWaiting)}: ${formatBytes(bytesToGo)} to go${rate}`;
 }
 
-function verifiedText({ verifiedBytes, verifiedMillisAgo }: StatusReply["metadata"]): string {
-  if (verifiedMillisAgo === null) return "not verified since the start";
-  return `${formatBytes(verifiedBytes)} verified ${seconds(verifiedMillisAgo / 1000)} ago`;
+function verifiedText({ verifiedBytes, verifiedMillisAgo, damageReplaced }: StatusReply["metadata"]): string {
+  const verified =
+    verifiedMillisAgo === null
+      ? "not verified since the start"
+      : `${formatBytes(verifiedBytes)} verified ${seconds(verifiedMillisAgo / 1000)} ago`;
+  return damageReplaced === 0 ? verified : `${verified}; damage on the disk replaced ${String(damageReplaced)} times`;
 }
 
 function seconds(value: number): string {

@@ -30,6 +30,8 @@ export class JournalWriter {
   readonly #reader: JournalReader;
   #current: OpenJournalFile;
   #closed: ClosedFile[];
+  /** Nothing more goes into the current file. */
+  #isEnded = false;
   /** Sequence of the file during which a spare was prepared. */
   #preparedAt = -1;
   /** Changes of the folder happen one after the other: all of them are about the spare. */
@@ -56,8 +58,8 @@ export class JournalWriter {
 
   /** Writes the record at the beginning of the buffer. Everything up to `written` is durable, and this follows it. */
   async place(length: number, epoch: number, written: Position): Promise<void> {
-    if (this.#current.end + slotAfter(length) > this.#current.capacity && this.#current.end > journalSlotBytes)
-      await this.#rotate(epoch, written);
+    const isFull = this.#current.end + slotAfter(length) > this.#current.capacity;
+    if (this.#isEnded || (isFull && this.#current.end > journalSlotBytes)) await this.#rotate(epoch, written);
     const current = this.#current;
     const slots = slotAfter(length);
     this.#buffer.fill(0, length, slots);
@@ -66,6 +68,10 @@ export class JournalWriter {
     current.end += slots;
     this.records++;
     if (current.end * 2 > current.capacity) this.#prepare();
+  }
+
+  endFile(): void {
+    this.#isEnded = true;
   }
 
   /** As in JournalSource, up to batch `until`. Nothing is trimmed meanwhile. */
@@ -105,6 +111,7 @@ export class JournalWriter {
       return adoptSpare(disk, next, () => []);
     });
     this.#closed.push({ sequence: header.sequence, first: header.first, bytes: end });
+    this.#isEnded = false;
     await file.close();
   }
 

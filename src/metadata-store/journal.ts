@@ -125,6 +125,11 @@ export class Journal {
     return this.isDurable ? nothing : this.#newest();
   }
 
+  /** The next record begins a new file. */
+  endFile(): void {
+    this.#writer.endFile();
+  }
+
   /** Frees the files of which all batches are at or below `index`. */
   trim(index: number): Promise<void> {
     return this.#writer.trim(index);

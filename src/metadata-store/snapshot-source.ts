@@ -1,23 +1,23 @@
 /** The newest snapshot as a file to copy: opened, it stays readable when a newer one takes its place. */
 import type { Disk, DiskFile } from "../base/disk.ts";
 import { FsError } from "../base/errno.ts";
-import type { Position } from "../journal/position.ts";
-import { listSnapshots, snapshotFolder, snapshotPath } from "./snapshot.ts";
-import { decodeSnapshotHeader, snapshotHeaderBytes } from "./snapshot-file.ts";
+import { listSnapshots, readWhole, snapshotFolder, snapshotPath, type WholeSnapshot } from "./snapshot.ts";
 
-/** Undefined: there is none, or what there is has a damaged header. */
-export async function openNewestSnapshot(
-  disk: Disk,
-): Promise<{ position: Position; file: DiskFile; bytes: number } | undefined> {
+export type OpenSnapshot = WholeSnapshot & { readonly file: DiskFile };
+
+/**
+ * Read whole and verified. Undefined: there is none, or it does not go beyond that batch. Rejects with DamagedSnapshot.
+ */
+export async function openNewestSnapshot(disk: Disk, beyond: number): Promise<OpenSnapshot | undefined> {
   const [newest] = await listSnapshots(disk);
-  if (newest === undefined) return undefined;
+  if (newest === undefined || newest <= beyond) return undefined;
   const file = await disk.open(snapshotPath(newest), "open");
-  const header = Buffer.alloc(snapshotHeaderBytes);
-  await file.read(header, 0);
-  const position = decodeSnapshotHeader(header);
-  if (position !== undefined) return { position, file, bytes: await file.size() };
-  await file.close();
-  return undefined;
+  try {
+    return { ...(await readWhole(file, newest)), file };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
 }
 
 /** Puts a snapshot that comes from a copy in its place, synced; recovery verifies it when it reads it. */

@@ -73,21 +73,38 @@ export async function takeSnapshot(disk: Disk, state: PinnedState, signal: Abort
   await disk.syncFolder(snapshotFolder);
 }
 
+/** A snapshot file that is whole: where it stands, and its bytes as they were read. */
+export interface WholeSnapshot {
+  readonly position: Position;
+  readonly bytes: number;
+  /** Of all of them. */
+  readonly crc: number;
+}
+
 /** Calls `onEntries` with all pairs in key order; resolves with the position when everything has been verified. */
 export async function readSnapshot(
   disk: Disk,
   index: number,
   onEntries: (entries: readonly (readonly [Key, Buffer])[]) => Promise<void> | undefined,
 ): Promise<Position> {
-  const path = snapshotPath(index);
-  const file = await disk.open(path, "open");
+  const file = await disk.open(snapshotPath(index), "open");
   try {
-    const position = await readAll(file, path, onEntries);
-    if (position.index !== index) throw new DamagedSnapshot(path, "it has another index than its name says");
-    return position;
+    return (await readWhole(file, index, onEntries)).position;
   } finally {
     await file.close();
   }
+}
+
+/** As `readSnapshot`, of the open file with that index in its name. Rejects with DamagedSnapshot if it is not whole. */
+export async function readWhole(
+  file: DiskFile,
+  index: number,
+  onEntries: (entries: readonly (readonly [Key, Buffer])[]) => Promise<void> | undefined = () => undefined,
+): Promise<WholeSnapshot> {
+  const path = snapshotPath(index);
+  const whole = await readAll(file, path, onEntries);
+  if (whole.position.index === index) return whole;
+  throw new DamagedSnapshot(path, "it has another index than its name says");
 }
 
 /** Reads the whole state once; rejects with EIO if a value is wrong, with WrongState if the table sums are. */
@@ -120,25 +137,30 @@ async function readAll(
   file: DiskFile,
   path: string,
   onEntries: (entries: readonly (readonly [Key, Buffer])[]) => Promise<void> | undefined,
-): Promise<Position> {
+): Promise<WholeSnapshot> {
   const window = new RecordWindow(file);
-  const position = decodeSnapshotHeader(await window.at(0, snapshotHeaderBytes));
+  const start = await window.at(0, snapshotHeaderBytes);
+  const position = decodeSnapshotHeader(start);
   if (position === undefined) throw new DamagedSnapshot(path, "its header");
+  let crc = checksum(start);
   const sums = new TableSums();
   for (let number = 0, offset = snapshotHeaderBytes; ; number++) {
-    const header = decodeChunkHeader(await window.at(offset, chunkHeaderBytes));
+    const chunkStart = await window.at(offset, chunkHeaderBytes);
+    const header = decodeChunkHeader(chunkStart);
     if (header?.number !== number) throw new DamagedSnapshot(path, `chunk ${String(number)}`);
+    crc = checksum(chunkStart, crc);
     const body = Buffer.from(await window.at(offset + chunkHeaderBytes, header.bodyBytes));
     if (body.length !== header.bodyBytes || checksum(body) !== header.bodyCrc) {
       throw new DamagedSnapshot(path, `chunk ${String(number)}`);
     }
+    crc = checksum(body, crc);
     offset += chunkHeaderBytes + body.length;
     if (header.isManifest) {
       const manifest = decodeManifest(body);
       const isWhole =
         manifest.chunks === number && manifest.entries === sums.count && manifest.sums.equals(sums.encode());
       if (!isWhole) throw new DamagedSnapshot(path, "its manifest does not match");
-      return position;
+      return { position, bytes: offset, crc };
     }
     const entries = decodeEntries(header, body);
     addTo(sums, entries);

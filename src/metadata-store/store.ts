@@ -7,7 +7,7 @@
  * only after the base answers for it.
  */
 import { assert } from "../base/assert.ts";
-import type { Clock, Timer } from "../base/clock.ts";
+import { sleep, type Clock, type Timer } from "../base/clock.ts";
 import type { Disk } from "../base/disk.ts";
 import { FsError } from "../base/errno.ts";
 import type { Log } from "../base/log.ts";
@@ -19,9 +19,9 @@ import type { Journal } from "./journal.ts";
 import type { Materialised } from "./materialised.ts";
 import { mergeLayers } from "./merge.ts";
 import { OrderedMap } from "./ordered-map.ts";
-import { openNewestSnapshot } from "./snapshot-source.ts";
+import { SourceFiles } from "./source-files.ts";
 import { takeSnapshot, verifyState, WrongState } from "./snapshot.ts";
-import type { Change, JournalCopies, JournalSource, Key, MetadataStore, PinnedState } from "./types.ts";
+import type { Change, DamageFound, JournalCopies, JournalSource, Key, MetadataStore, PinnedState } from "./types.ts";
 
 export interface StoreParts {
   readonly disk: Disk;
@@ -36,6 +36,8 @@ export interface StoreParts {
 }
 
 const keyBytesMax = 511;
+const renewalWaitMillis = 1_000;
+const nothing = (): Promise<void> => Promise.resolve();
 
 export class Store implements MetadataStore, JournalSource {
   #epoch: number;
@@ -43,10 +45,12 @@ export class Store implements MetadataStore, JournalSource {
   readonly #parts: StoreParts;
   readonly #journal: Journal;
   readonly #base: Materialised;
+  readonly #files: SourceFiles;
   #active = new OrderedMap();
   #moving: OrderedMap | undefined;
   #move: Promise<void> | undefined;
-  #pinsWaiting = 0;
+  /** The base is between two states. */
+  #applying: Promise<void> | undefined;
   #moveTimer: Timer | undefined;
   #room: Deferred<void> | undefined;
   #snapshot: Promise<void> | undefined;
@@ -61,6 +65,11 @@ export class Store implements MetadataStore, JournalSource {
     this.#base = parts.base;
     this.#epoch = parts.epoch;
     this.failed = this.#failed.promise;
+    this.#files = new SourceFiles({
+      ...parts,
+      read: (first, bytesMax) => this.#journal.read(first, bytesMax),
+      renew: () => this.#renew(),
+    });
     this.#journal.failed.catch((error: unknown) => {
       this.fail(error);
     });
@@ -83,6 +92,9 @@ export class Store implements MetadataStore, JournalSource {
   }
   get statistics(): MetadataStore["statistics"] {
     return { overlayBytes: this.#overlayBytes, journalBytes: this.#journal.bytes, records: this.#journal.records };
+  }
+  get damage(): DamageFound {
+    return this.#files.damage;
   }
 
   get(key: Key): Buffer | undefined {
@@ -119,11 +131,11 @@ export class Store implements MetadataStore, JournalSource {
   }
 
   readRecords(first: number, bytesMax: number): Promise<Buffer[] | undefined> {
-    return this.#journal.read(first, bytesMax);
+    return this.#files.readRecords(first, bytesMax);
   }
 
-  openSnapshot(): ReturnType<JournalSource["openSnapshot"]> {
-    return openNewestSnapshot(this.#parts.disk);
+  openSnapshot(beyond: number): ReturnType<JournalSource["openSnapshot"]> {
+    return this.#files.openSnapshot(beyond);
   }
 
   async adopt(record: Buffer): Promise<void> {
@@ -204,7 +216,6 @@ export class Store implements MetadataStore, JournalSource {
   }
 
   #startMove(): void {
-    if (this.#pinsWaiting > 0) return;
     this.#moveTimer?.cancel();
     this.#moveTimer = undefined;
     if (this.#active.size === 0 || this.#failure !== undefined) return;
@@ -222,7 +233,8 @@ export class Store implements MetadataStore, JournalSource {
     this.#moving = this.#active;
     this.#active = new OrderedMap();
     const position = await this.#journal.sealed();
-    await this.#base.apply(this.#moving.entries(), position);
+    this.#applying = this.#base.apply(this.#moving.entries(), position);
+    await this.#applying.finally(() => (this.#applying = undefined));
     this.#moving = undefined;
     if (this.#overlayBytes < this.#parts.overlayBytesMax) {
       this.#room?.resolve();
@@ -247,9 +259,21 @@ export class Store implements MetadataStore, JournalSource {
     log.info({ index }, "metadata snapshot taken");
   }
 
-  /** Between two moves the base is in one state; none begins while somebody waits for that. */
+  /** A snapshot that has everything of before, and a journal that begins behind it. */
+  async #renew(): Promise<void> {
+    this.#journal.endFile();
+    // The next record, which begins the next file.
+    this.apply([]);
+    // Not longer: what is not durable may be waiting for the very copy that this is done for.
+    await Promise.race([this.pinned(nothing), sleep(this.#parts.clock, renewalWaitMillis, this.#stopping.signal)]);
+    await this.#snapshot?.catch(() => undefined);
+    await this.snapshot();
+  }
+
+  /** Does not wait for what is not durable yet: the base is in one state until the next move has begun to change it. */
   async #withPinned<T>(use: (state: PinnedState) => Promise<T>): Promise<T> {
-    const state = await this.#pin();
+    while (this.#applying !== undefined) await this.#applying.catch(() => undefined);
+    const state = this.#base.pin();
     try {
       return await use(state);
     } catch (error) {
@@ -260,17 +284,6 @@ export class Store implements MetadataStore, JournalSource {
       throw error;
     } finally {
       state.release();
-    }
-  }
-
-  async #pin(): Promise<PinnedState> {
-    this.#pinsWaiting++;
-    try {
-      await this.#move;
-      return this.#base.pin();
-    } finally {
-      this.#pinsWaiting--;
-      this.#startMove();
     }
   }
 }

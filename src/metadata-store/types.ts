@@ -36,6 +36,8 @@ export interface MetadataStore extends MetadataReader {
   /** The epoch that goes into records: of this name server's incarnation. */
   readonly epoch: number;
   readonly statistics: { readonly overlayBytes: number; readonly journalBytes: number; readonly records: number };
+  /** Damage of journal and snapshot on this disk that was found since the start. */
+  readonly damage: DamageFound;
   /**
    * Lets `use` read one state, checked value by value, that contains everything applied before the call and does not move
    * while the store goes on. What it is held for costs disk space: not longer than it takes to read.
@@ -48,6 +50,12 @@ export interface MetadataStore extends MetadataReader {
   verify(pause?: (bytes: number) => Promise<void>): Promise<void>;
   /** Flushes, applies everything to the materialised store, closes. */
   close(): Promise<void>;
+}
+
+/** `replaced`: how often a new snapshot took the place of what was damaged; `problem`: why that does not succeed now. */
+export interface DamageFound {
+  readonly replaced: number;
+  readonly problem: string | undefined;
 }
 
 /** One state of the store, unmoved by later changes. Whoever was given one releases it. */
@@ -88,11 +96,14 @@ export interface JournalSource {
   copyTo(copies: JournalCopies): void;
   /**
    * Records from the one with batch `first` on, about `bytesMax`, at least one unless `first` is beyond the end. Fresh.
-   * Undefined: they are gone, the newest snapshot has what they did.
+   * Undefined: they are gone, or damaged; the newest snapshot has what they did. EIO: and none could be taken.
    */
   readRecords(first: number, bytesMax: number): Promise<Buffer[] | undefined>;
-  /** The newest snapshot, to be closed; undefined: none was taken, and the journal goes back to the origin. */
-  openSnapshot(): Promise<{ position: Position; file: DiskFile; bytes: number } | undefined>;
+  /**
+   * The newest snapshot beyond that batch, verified, to be closed; a damaged one is replaced by a new one first. Undefined:
+   * there is none beyond; beyond 0: none was taken, and the journal goes back to the origin. EIO: none could be taken.
+   */
+  openSnapshot(beyond: number): Promise<{ position: Position; file: DiskFile; bytes: number; crc: number } | undefined>;
   /** Appends a whole record that continues the journal (it came from a copy), and applies it. Nothing else is under way. */
   adopt(record: Buffer): Promise<void>;
   /** The epoch of all further records; durable when it resolves. Not lower than the present one. */

@@ -82,7 +82,7 @@ export function describeStatus(parts: {
     conversions: { queued: parts.conversions.queued },
     rewrite: parts.rewriting.statistics,
     repair: parts.repair.status(),
-    metadata: parts.metadataScrub.status(),
+    metadata: { ...parts.metadataScrub.status(), damageReplaced: parts.store.damage.replaced },
     ...(parts.journal === undefined ? {} : { copies: parts.journal.status() }),
     warnings: [...(parts.journal?.warnings() ?? []), ...warnings(parts)],
   };
@@ -104,6 +104,7 @@ function countGroups(maps: ClusterMaps, nodes: Nodes): StatusReply["groups"] {
 }
 
 function warnings(parts: {
+  store: MetadataStore;
   nodes: Nodes;
   maps: ClusterMaps;
   allocation: Allocation;
@@ -114,6 +115,8 @@ function warnings(parts: {
 }): string[] {
   const { nodes, maps, allocation, capacity, sessions, repair } = parts;
   const found: string[] = parts.refused.list();
+  const damage = parts.store.damage.problem;
+  if (damage !== undefined) found.push(`the name server's disk has damaged the metadata: ${damage}`);
   const problem = allocation.problem();
   if (problem !== undefined) found.push(problem);
   found.push(...nodeWarnings(nodes, maps, repair));

@@ -60,8 +60,13 @@ export interface StatusReply {
     readonly rewrittenBytes: number;
   };
   readonly repair: RepairStatus;
-  /** The last time that all metadata were read and verified: how much that was, and how long ago (null: not since the start). */
-  readonly metadata: { readonly verifiedBytes: number; readonly verifiedMillisAgo: number | null };
+  readonly metadata: {
+    /** The last time that all of it was read and verified: how much that was, and how long ago (null: not since the start). */
+    readonly verifiedBytes: number;
+    readonly verifiedMillisAgo: number | null;
+    /** How often, since the start, a new snapshot took the place of what the name server's disk had damaged. */
+    readonly damageReplaced: number;
+  };
   /** Absent: this name server has its journal not copied. */
   readonly copies?: CopiesStatus;
   /** Why something waits, in words; empty when all is well. */

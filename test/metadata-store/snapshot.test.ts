@@ -40,6 +40,7 @@ test("a snapshot with a flipped bit never counts: the one before stays, and noth
       store.apply([[`key ${String(i)}`, text("x".repeat(3_000))]]);
       await store.durable();
     }
+    await store.pinned(() => Promise.resolve());
   };
   await fill(0);
   await store.snapshot();

@@ -1,5 +1,8 @@
-/** Sends a base: the newest snapshot, in pieces, with its checksum as a whole. */
-import { checksum } from "../../base/checksum.ts";
+/**
+ * Sends a base: the newest snapshot, in pieces, with its checksum as a whole. That is of the bytes that were verified: what
+ * rots between then and the sending is refused by the node.
+ */
+import { FsError } from "../../base/errno.ts";
 import { limits } from "../../base/limits.ts";
 import { splitRecords } from "../../journal/journal-record.ts";
 import { origin, type Position } from "../../journal/position.ts";
@@ -11,7 +14,7 @@ type Snapshot = NonNullable<Awaited<ReturnType<JournalSource["openSnapshot"]>>>;
 
 /** Begins the copy anew on the newest snapshot, or at the origin. Resolves with where its records have to go on. */
 export async function sendNewCopy(peer: CopyPeer, claim: Claim, source: JournalSource): Promise<Position> {
-  const snapshot = await source.openSnapshot();
+  const snapshot = await source.openSnapshot(0);
   if (snapshot === undefined) {
     const start = { first: 1, predecessor: 0 };
     await peer.call("putJournalBase", { ...claim, base: origin, bytes: 0, crc: 0, offset: 0, start });
@@ -35,10 +38,9 @@ export async function sendNewCopy(peer: CopyPeer, claim: Claim, source: JournalS
 
 /** Puts the newest snapshot under a copy that goes on, if it is newer than the copy's. Resolves with the base's index. */
 export async function renewBase(peer: CopyPeer, claim: Claim, source: JournalSource, from: number): Promise<number> {
-  const snapshot = await source.openSnapshot();
+  const snapshot = await source.openSnapshot(from);
   if (snapshot === undefined) return from;
   try {
-    if (snapshot.position.index <= from) return from;
     await sendPieces(peer, claim, snapshot, null);
     return snapshot.position.index;
   } finally {
@@ -49,18 +51,13 @@ export async function renewBase(peer: CopyPeer, claim: Claim, source: JournalSou
 async function sendPieces(
   peer: CopyPeer,
   claim: Claim,
-  { position, file, bytes }: Snapshot,
+  { position, file, bytes, crc }: Snapshot,
   start: { first: number; predecessor: number } | null,
 ): Promise<void> {
   const piece = Buffer.allocUnsafeSlow(limits.journalSendBytesMax);
-  let crc = 0;
-  for (let at = 0; at < bytes;) {
-    const length = await file.read(piece, at);
-    crc = checksum(piece.subarray(0, length), crc);
-    at += length;
-  }
   for (let offset = 0; offset < bytes;) {
-    const length = await file.read(piece, offset);
+    const length = await file.read(piece.subarray(0, Math.min(piece.length, bytes - offset)), offset);
+    if (length === 0) throw new FsError("EIO", "the snapshot has become shorter since it was verified");
     await peer.call(
       "putJournalBase",
       { ...claim, base: position, bytes, crc, offset, start },

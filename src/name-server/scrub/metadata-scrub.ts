@@ -17,7 +17,7 @@ import { nextTurn } from "../next-turn.ts";
 export interface MetadataScrub {
   /** Begins a pass when it is time for one. */
   tick(): void;
-  status(): StatusReply["metadata"];
+  status(): Omit<StatusReply["metadata"], "damageReplaced">;
 }
 
 export function createMetadataScrub(parts: {

@@ -1,12 +1,8 @@
 import test from "ava";
-import { FsError } from "../../../src/base/errno.ts";
-import { silentLog } from "../../../src/base/log.ts";
 import { seededRandom } from "../../../src/base/random.ts";
-import { openMemoryStore } from "../../../src/metadata-store/open.ts";
-import { recoverFolder, type RecoveryPeer } from "../../../src/name-server/copies/recover.ts";
-import { WithPayload, type Address } from "../../../src/rpc/types.ts";
 import { FaultyDisk } from "../../support/faulty-disk.ts";
-import { asNameServer, CopyCluster, stateOf, type CopyNode } from "./support.ts";
+import { contentIn, contentOf, recover } from "./recovering.ts";
+import { CopyCluster, stateOf, type CopyNode } from "./support.ts";
 
 const files = ["before", ...Array.from({ length: 12 }, (_, i) => `file ${String(i)}`)];
 
@@ -18,53 +14,10 @@ async function orphaned(count: number): Promise<{ c: CopyCluster; nodes: CopyNod
   const client = await c.client();
   await client.open();
   for (const name of files) await client.create(name).promise;
-  const content = [...c.store.range({ gte: "", lt: "\xff" })].map(([key, value]) => [key, Buffer.from(value)]);
+  const content = contentOf(c.store);
   await c.kill();
   for (const node of nodes) await node.disconnect();
   return { c, nodes, content };
-}
-
-/** Calls to the nodes, of which `callsLeft` go through: then this end of them is dead. */
-function connecting(nodes: readonly CopyNode[], budget = { callsLeft: Infinity }) {
-  return (address: Address): Promise<RecoveryPeer> => {
-    const node = nodes.find(({ port }) => port === address.port);
-    if (node === undefined) return Promise.reject(new FsError("ECONNREFUSED", "nobody is there"));
-    const call = async (method: string, request: unknown): Promise<unknown> => {
-      if (--budget.callsLeft < 0) throw new FsError("ECONNRESET", "killed");
-      const handlers = node.keeper.handlers as unknown as Record<
-        string,
-        (request: unknown, context: unknown) => unknown
-      >;
-      const answer = await handlers[method]?.(request, asNameServer);
-      if (!(answer instanceof WithPayload)) return { reply: answer };
-      const bytes = Buffer.concat(answer.payload);
-      return { reply: {}, payload: { bytes, release: () => undefined } };
-    };
-    return Promise.resolve({ call, close: () => undefined } as unknown as RecoveryPeer);
-  };
-}
-
-let servers = 0;
-
-function recover(
-  disk: FaultyDisk,
-  nodes: readonly CopyNode[],
-  options: { acceptLoss?: boolean; budget?: { callsLeft: number }; of?: readonly CopyNode[] } = {},
-): Promise<string> {
-  const server = `00000000000c${String(servers++).padStart(4, "0")}`;
-  const { acceptLoss = false, budget, of = nodes } = options;
-  return recoverFolder({
-    ...{ disk, server, acceptLoss, log: silentLog, address: null },
-    nodes: of.map(({ port }) => ({ host: "127.0.0.1", port })),
-    connect: connecting(nodes, budget),
-  }).then(() => server);
-}
-
-async function contentOf(disk: FaultyDisk): Promise<unknown[]> {
-  const store = await openMemoryStore({ disk, clock: new CopyCluster().clock });
-  const content = [...store.range({ gte: "", lt: "\xff" })].map(([key, value]) => [key, Buffer.from(value)]);
-  await store.close();
-  return content;
 }
 
 test("killed at any step and run again, a recovery has everything that was acknowledged", async (t) => {
@@ -84,7 +37,7 @@ test("killed at any step and run again, a recovery has everything that was ackno
       // `dfs name-server --recover` empties what it had begun.
       const again = new FaultyDisk(seededRandom(1));
       await recover(again, nodes);
-      t.deepEqual(await contentOf(again), content, `${kind} ${String(step)}`);
+      t.deepEqual(await contentIn(again), content, `${kind} ${String(step)}`);
     }
   }
   t.true(cuts > 20, String(cuts));
@@ -115,7 +68,7 @@ test("without a majority a recovery refuses and names who is missing, until the 
   });
   const disk = new FaultyDisk(seededRandom(1));
   c.serverId = await recover(disk, [member], { acceptLoss: true });
-  t.deepEqual(await contentOf(disk), content);
+  t.deepEqual(await contentIn(disk), content);
   // As --accept-loss leaves it for the first start; the others never come back.
   c.mayLose = true;
   await c.begin(disk.kill());
@@ -145,5 +98,5 @@ test("one address is enough: the register names the others", async (t) => {
   const { nodes, content } = await orphaned(4);
   const disk = new FaultyDisk(seededRandom(1));
   await recover(disk, nodes, { of: nodes.slice(0, 1) });
-  t.deepEqual(await contentOf(disk), content);
+  t.deepEqual(await contentIn(disk), content);
 });
