@@ -1,6 +1,7 @@
 /**
  * Compares what every storage node holds with what is named, group by group, round after round: so that a copy that arrived
- * after its deletion, or that a node lost without noticing, is found some day without anybody's asking.
+ * after its deletion, or after the node had left the group, or that a node lost without noticing, is found some day without
+ * anybody's asking.
  */
 import type { Clock } from "../../base/clock.ts";
 import type { GroupId, NodeId } from "../../base/ids.ts";
@@ -24,12 +25,13 @@ export function createComparisonRounds(parts: {
   compare: (node: NodeId, group: GroupId) => void;
 }): ComparisonRounds {
   const { clock, nodes, maps, roundMillis } = parts;
-  let round: { node: NodeId; group: GroupId }[] = [];
+  /** Every one of these nodes with every one of these groups: nobody knows of what else a node has copies. */
+  let round: { readonly ids: readonly NodeId[]; readonly groups: readonly GroupId[] } = { ids: [], groups: [] };
   let next = 0;
   let beganAt = clock.monotonicMillis();
 
   function begin(now: number): void {
-    round = maps.groups.flatMap((group) => group.nodes.map((node) => ({ node, group: group.group })));
+    round = { ids: nodes.all().map(({ id }) => id), groups: maps.groups.map(({ group }) => group) };
     next = 0;
     beganAt = now;
   }
@@ -37,16 +39,19 @@ export function createComparisonRounds(parts: {
   return {
     tick() {
       const now = clock.monotonicMillis();
-      if (now - beganAt >= roundMillis && next >= round.length) begin(now);
-      const due = Math.min(
-        round.length,
-        Math.ceil((round.length * (now - beganAt)) / roundMillis),
-        next + pairsPerTick,
-      );
+      const { ids, groups } = round;
+      const pairs = ids.length * groups.length;
+      if (now - beganAt >= roundMillis && next >= pairs) {
+        begin(now);
+        return;
+      }
+      const due = Math.min(pairs, Math.ceil((pairs * (now - beganAt)) / roundMillis), next + pairsPerTick);
       for (; next < due; next++) {
-        const pair = round[next];
+        const node = ids[next % ids.length];
+        const group = groups[Math.floor(next / ids.length)];
+        if (node === undefined || group === undefined) continue;
         // Who is not there is compared when it comes back.
-        if (pair !== undefined && nodes.get(pair.node)?.state === "up") parts.compare(pair.node, pair.group);
+        if (nodes.get(node)?.state === "up") parts.compare(node, group);
       }
     },
   };

@@ -20,12 +20,15 @@ export interface Orders {
   copy(node: NodeId, blocks: readonly WantedBlock[], sources: readonly StorageNode[]): Promise<CopyReply>;
   /** At most `limit` blocks from number `first` on. */
   list(node: NodeId, group: GroupId, first: number, limit: number): Promise<Numbered[]>;
+  /** Of all its blocks with these numbers, both included. */
+  numbers(node: NodeId, group: GroupId, first: number, last: number): Promise<Set<number>>;
   remove(node: NodeId, blocks: readonly BlockId[]): Promise<void>;
 }
 
 /** A node may be busy, and sources slow: this is only for one that hangs. */
 const copyMillis = 60_000;
 const copyMillisPerBlock = 2_000;
+const pageBlocks = 1_024;
 
 export function createOrders(nodes: Nodes, epoch: () => number): Orders {
   function connected(id: NodeId): StorageNode & { readonly peer: NonNullable<StorageNode["peer"]> } {
@@ -34,7 +37,19 @@ export function createOrders(nodes: Nodes, epoch: () => number): Orders {
     return node as StorageNode & { readonly peer: NonNullable<StorageNode["peer"]> };
   }
 
+  async function list(id: NodeId, group: GroupId, first: number, limit: number): Promise<Numbered[]> {
+    const node = connected(id);
+    const { reply } = await node.peer.call("listBlocks", {
+      ...{ epoch: epoch(), group, first },
+      limit: Math.min(limit, limits.blocksListedMax),
+    });
+    nodes.heardFrom(node);
+    return reply.blocks;
+  }
+
   return {
+    list,
+
     async copy(id, blocks, sources) {
       const node = connected(id);
       const request = {
@@ -51,14 +66,15 @@ export function createOrders(nodes: Nodes, epoch: () => number): Orders {
       return reply;
     },
 
-    async list(id, group, first, limit) {
-      const node = connected(id);
-      const { reply } = await node.peer.call("listBlocks", {
-        ...{ epoch: epoch(), group, first },
-        limit: Math.min(limit, limits.blocksListedMax),
-      });
-      nodes.heardFrom(node);
-      return reply.blocks;
+    async numbers(id, group, first, last) {
+      const found = new Set<number>();
+      for (let from = first; from <= last;) {
+        const listed = await list(id, group, from, pageBlocks);
+        for (const { number } of listed) if (number <= last) found.add(number);
+        if (listed.length < pageBlocks) break;
+        from = (listed.at(-1)?.number ?? last) + 1;
+      }
+      return found;
     },
 
     async remove(id, blocks) {

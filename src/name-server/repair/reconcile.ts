@@ -21,6 +21,8 @@ export interface Reconciliation {
   left(node: NodeId, group: GroupId): void;
   /** It is back, and may become a member again of those of the groups that miss a copy. */
   returned(node: NodeId, groups: Iterable<GroupId>): void;
+  /** To be compared some time, whether it is a member or not. */
+  look(node: NodeId, group: GroupId): void;
   /** Compares what is due. */
   tick(signal: AbortSignal): Promise<void>;
   /** Whether the group's members must not change now. */
@@ -81,6 +83,7 @@ export function createReconciliation(
     const group = maps.group(id);
     if (group === undefined) return done;
     if (group.nodes.includes(node.id)) return compareMember(node, id, signal);
+    if ((await orders.list(node.id, id, 0, 1)).length === 0) return done;
     if (mayReturn && (await takeBack(node, id))) return { isDone: false };
     if (!isWhole(group)) return { isDone: false, pauseMillis: waitMillis };
     if (mayReturn) {
@@ -143,7 +146,6 @@ export function createReconciliation(
   /** The node is one member more of a group that is whole; then the one leaves that is needed least. */
   async function comeBack(node: StorageNode, group: PlacementGroup): Promise<"now" | "later" | "no"> {
     if (parts.welcome(node, group) === "no") return "no";
-    if ((await orders.list(node.id, group.group, 0, 1)).length === 0) return "no";
     let welcome: "now" | "later" | "no" = "later";
     await maps.changeMembers([group.group], (now) => {
       welcome = parts.welcome(node, now);
@@ -186,7 +188,7 @@ export function createReconciliation(
     for (let first = 0; first !== Infinity && !signal.aborted;) {
       const listed = await orders.list(node.id, id, first, pageBlocks);
       const last = listed.length < pageBlocks ? Infinity : (listed.at(-1)?.number ?? Infinity);
-      const members = await Promise.all(group.nodes.map((member) => heldBetween(member, id, first, last)));
+      const members = await Promise.all(group.nodes.map((member) => orders.numbers(member, id, first, last)));
       const { unnamed, open } = compareBlocks(store, id, {
         ...{ limit: Infinity, records: [], held: listed },
         queued: () => noNumbers,
@@ -214,17 +216,6 @@ export function createReconciliation(
       first = last + 1;
     }
     return isDone ? done : { isDone: false, pauseMillis: openMillis };
-  }
-
-  async function heldBetween(node: NodeId, group: GroupId, first: number, last: number): Promise<Set<number>> {
-    const found = new Set<number>();
-    for (let from = first; from <= last;) {
-      const listed = await orders.list(node, group, from, pageBlocks);
-      for (const { number } of listed) if (number <= last) found.add(number);
-      if (listed.length < pageBlocks) break;
-      from = (listed.at(-1)?.number ?? last) + 1;
-    }
-    return found;
   }
 
   /** Before anything is compared: while others copy what the node has. */
@@ -270,6 +261,9 @@ export function createReconciliation(
     },
     returned: (node, groups) => {
       add(node, groups, { mayReturn: true });
+    },
+    look(node, group) {
+      if (waiting.get(node)?.has(group) !== true) add(node, [group], { mayReturn: false });
     },
     isBusy: (group) => busy.has(group),
     tick(signal) {

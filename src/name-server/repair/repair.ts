@@ -91,7 +91,7 @@ export function createRepair(parts: {
   const rounds = createComparisonRounds({
     ...{ clock, nodes, maps, roundMillis: parts.compareRoundMillis },
     compare: (node, group) => {
-      reconciliation.left(node, group);
+      reconciliation.look(node, group);
     },
   });
   const running = new Set<Promise<void>>();

@@ -11,8 +11,8 @@ import { seededRandom } from "../../../src/base/random.ts";
 import { openIdentity, type NodeIdentity } from "../../../src/block-store/identity.ts";
 import { memoryBackend } from "../../../src/block-store/memory-backend.ts";
 import type { BlockStore } from "../../../src/block-store/types.ts";
-import { blockOfKey } from "../../../src/metadata-store/keys.ts";
-import { decodeExtent } from "../../../src/metadata-store/records.ts";
+import { blockOfKey, groupOfKey } from "../../../src/metadata-store/keys.ts";
+import { decodeExtent, decodeGroup, type GroupRecord } from "../../../src/metadata-store/records.ts";
 import { storageNodeMethods, type StorageNodeMethods } from "../../../src/protocol/storage-node.ts";
 import type { ClusterMap, Extent } from "../../../src/protocol/types.ts";
 import { connectPeer } from "../../../src/rpc/open.ts";
@@ -117,6 +117,14 @@ export class RewriteCluster {
     const found = this.#map.groups.find(({ group }) => group === id);
     if (found === undefined) throw new Error("no such group");
     return found;
+  }
+
+  /** As the store has them. */
+  get groups(): (GroupRecord & { readonly group: GroupId })[] {
+    return [...this.cluster.store.range({ gte: "g", lt: "h" })].map(([key, value]) => ({
+      ...decodeGroup(value),
+      group: groupOfKey(key),
+    }));
   }
 
   async isMember({ identity }: RealNode, block: BlockId): Promise<boolean> {
