@@ -91,9 +91,9 @@ export class Faults {
         this.#cut(host);
         break;
       case 9:
-        world.network.slow(host, 1 + this.#random.below(500));
+        world.network.links.slow(host, 1 + this.#random.below(500));
         world.events.schedule(this.#random.below(20_000), () => {
-          world.network.slow(host, 0);
+          world.network.links.slow(host, 0);
         });
         break;
       case 10:
@@ -150,13 +150,13 @@ export class Faults {
     const direction = this.#random.below(4);
     world.events.note(`${host} is cut off from ${from.join(" ")} (${String(direction)})`);
     for (const other of from) {
-      if (direction !== 0) world.network.cut(host, other);
-      if (direction !== 1) world.network.cut(other, host);
+      if (direction !== 0) world.network.links.cut(host, other);
+      if (direction !== 1) world.network.links.cut(other, host);
     }
     const millis = this.#random.below(3) === 0 ? this.#random.below(60_000) : this.#random.below(5_000);
     world.events.schedule(millis, () => {
       world.events.note("the links are whole again");
-      world.network.heal();
+      world.network.links.heal();
     });
   }
 

@@ -19,8 +19,8 @@ for (const isKilled of [false, true]) {
     t.true(await events.runUntil(() => world.isWhole && isCopied(world), 60_000));
     // It hears nothing of what happens to its nodes: its clients are on its side.
     for (const node of world.hosts("storage-node")) {
-      network.cut(node, "names");
-      network.cut("names", node);
+      network.links.cut(node, "names");
+      network.links.cut("names", node);
     }
     world.failOver();
     const isRecovered = (): boolean => {

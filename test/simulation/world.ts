@@ -143,7 +143,7 @@ export class World {
     const skewMillis = this.random.below(4) === 0 ? this.random.below(20_000) - 10_000 : 0;
     const machine = new Machine({ events: this.events, host, seed: this.random.below(2 ** 32), skewMillis });
     place.machine = machine;
-    this.network.powered(host);
+    this.network.links.powered(host);
     this.events.note(`${host} starts`);
     this.#run(place, machine).then(
       (running) => {
@@ -214,7 +214,7 @@ export class World {
   /** Every link is whole, every disk fast and without fault. */
   heal(): void {
     this.events.note("everything is healed");
-    this.network.heal();
+    this.network.links.heal();
     for (const { host } of this.#places.values()) {
       host.slowness.millis = 0.3;
       host.disk.capacity = diskBytes;
