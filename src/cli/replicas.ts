@@ -4,21 +4,17 @@
  */
 import { realpathSync } from "node:fs";
 import { isDirectory } from "../base/attributes.ts";
-import { FsError } from "../base/errno.ts";
-import { rootIno, type Ino } from "../base/ids.ts";
+import type { Ino } from "../base/ids.ts";
 import { silentLog } from "../base/log.ts";
-import { nameFromText, nameToText, type Name } from "../base/name.ts";
-import { clientMethods } from "../protocol/client.ts";
-import type { LeaseNews } from "../protocol/leases.ts";
-import { nameServerMethods, type NameServerMethods } from "../protocol/name-server.ts";
-import { connectPeer } from "../rpc/open.ts";
-import type { Address, Peer, ReplyOf } from "../rpc/types.ts";
+import { nameFromText, type Name } from "../base/name.ts";
+import type { NameServerMethods } from "../protocol/name-server.ts";
+import { connectInPassing, inSession, resolveNames, type Server } from "../remote/passing-client.ts";
+import type { Address, ReplyOf } from "../rpc/types.ts";
 import { CommandFailure } from "./failure.ts";
 import { mountAbove } from "./mounts.ts";
 import { createSurroundings } from "./surroundings.ts";
 import { formatBytes, parseAddress, parseAddresses } from "./usage.ts";
 
-type Server = Peer<NameServerMethods>;
 type Part = ReplyOf<NameServerMethods, "getReplicas">["parts"][number];
 
 /** Names from the root of a filesystem on. */
@@ -87,14 +83,9 @@ async function atPath<T>(
   try {
     const { addresses, names } = placeOf(path);
     const server = await connect(addresses, secretFile);
-    try {
-      await server.call("openSession", { clientName: `dfs replicas, process ${String(process.pid)}` });
-      const value = await run(server, await resolveNames(server, names));
-      await server.call("closeSession", {});
-      return value;
-    } finally {
-      server.close("done");
-    }
+    return await inSession(server, `dfs replicas, process ${String(process.pid)}`, async () =>
+      run(server, await resolveNames(server, names)),
+    );
   } catch (cause) {
     if (cause instanceof CommandFailure) throw cause;
     throw new CommandFailure(`${path}: ${(cause as Error).message}`, { cause });
@@ -125,38 +116,10 @@ async function connect(addresses: readonly Address[], secretFile: string | undef
   let problem: unknown;
   for (const address of addresses) {
     try {
-      return await connectPeer(surroundings, {
-        address,
-        hello: { role: "client", id: `replicas-${String(process.pid)}` },
-        ownTable: clientMethods,
-        handlers: {
-          // It keeps nothing: whatever it has been granted it gives back at once.
-          recallLeases: ({ recalls }, { peer }) => {
-            const news = recalls.flatMap(({ ino, number }): LeaseNews[] => [
-              { kind: "flushed", ino, number },
-              { kind: "acknowledged", ino, number },
-            ]);
-            peer.notify("leaseNews", { news });
-            return {};
-          },
-          inodesRemoved: () => ({ inUse: [] }),
-          mapChanged: () => ({}),
-        },
-        remoteTable: nameServerMethods,
-      });
+      return await connectInPassing(surroundings, { address, id: `replicas-${String(process.pid)}` });
     } catch (error) {
       problem = error;
     }
   }
   throw problem as Error;
-}
-
-async function resolveNames(server: Server, names: readonly Name[]): Promise<Ino> {
-  let ino: Ino = rootIno;
-  for (const name of names) {
-    const { attributes } = (await server.call("lookup", { parent: ino, name })).reply;
-    if (attributes === null) throw new FsError("ENOENT", nameToText(name));
-    ino = attributes.ino;
-  }
-  return ino;
 }

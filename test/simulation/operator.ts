@@ -1,18 +1,13 @@
 /** Who asks the cluster how it is, and decides about it: what `dfs fsck`, `dfs scrub`, ... do, without their command lines. */
 import { FsError } from "../../src/base/errno.ts";
-import { rootIno, type Ino } from "../../src/base/ids.ts";
 import { nameFromText } from "../../src/base/name.ts";
 import type { Found } from "../../src/protocol/check-methods.ts";
-import { nameServerMethods, type NameServerMethods } from "../../src/protocol/name-server.ts";
-import { clientMethods } from "../../src/protocol/client.ts";
-import type { LeaseNews } from "../../src/protocol/leases.ts";
+import { nameServerMethods } from "../../src/protocol/name-server.ts";
+import { connectInPassing, inSession, resolveNames, type Server } from "../../src/remote/passing-client.ts";
 import { connectPeer, type Surroundings } from "../../src/rpc/open.ts";
-import type { Peer } from "../../src/rpc/types.ts";
 import { Machine } from "./machine.ts";
 import { namePort, surroundingsOf } from "./servers.ts";
 import type { World } from "./world.ts";
-
-type Server = Peer<NameServerMethods>;
 
 /** Over a connection of its own; rejects when there can be none. */
 export async function asOperator<T>(world: World, ask: (server: Server) => Promise<T>): Promise<T> {
@@ -55,43 +50,13 @@ export function orderScrub(world: World): Promise<ReadonlyMap<string, number>> {
 
 /** What is at a path, or is made below it, is to have so many copies. */
 export async function setReplicas(world: World, path: string, replicas: number): Promise<void> {
-  const server = await connectPeer(surroundings(world), {
-    address: { host: world.nameServer, port: namePort },
-    hello: { role: "client", id: "replicas" },
-    ownTable: clientMethods,
-    handlers: {
-      // It keeps nothing.
-      recallLeases: ({ recalls }, { peer }) => {
-        const news = recalls.flatMap(({ ino, number }): LeaseNews[] => [
-          { kind: "flushed", ino, number },
-          { kind: "acknowledged", ino, number },
-        ]);
-        peer.notify("leaseNews", { news });
-        return {};
-      },
-      inodesRemoved: () => ({ inUse: [] }),
-      mapChanged: () => ({}),
-    },
-    remoteTable: nameServerMethods,
-  });
-  try {
-    await server.call("openSession", { clientName: "operator" });
-    const ino = await inoOf(server, path);
+  const address = { host: world.nameServer, port: namePort };
+  const server = await connectInPassing(surroundings(world), { address, id: "replicas" });
+  const names = path.split("/").filter((part) => part !== "");
+  await inSession(server, "operator", async () => {
+    const ino = await resolveNames(server, names.map(nameFromText));
     await server.call("setReplicas", { op: { slot: 0, sequence: 1 }, caller: { uid: 0, gid: 0 }, ino, replicas });
-    await server.call("closeSession", {});
-  } finally {
-    server.close("done");
-  }
-}
-
-async function inoOf(server: Server, path: string): Promise<Ino> {
-  let ino: Ino = rootIno;
-  for (const name of path.split("/").filter((part) => part !== "")) {
-    const { attributes } = (await server.call("lookup", { parent: ino, name: nameFromText(name) })).reply;
-    if (attributes === null) throw new FsError("ENOENT", path);
-    ino = attributes.ino;
-  }
-  return ino;
+  });
 }
 
 function surroundings(world: World): Surroundings {
