@@ -2,6 +2,7 @@
 import {
   closeSync,
   fstatSync,
+  fsyncSync,
   linkSync,
   lstatSync,
   openSync,
@@ -32,12 +33,15 @@ const openFilesMax = 32;
 export class Acting {
   private readonly folder: string;
   private readonly random: Random;
+  private readonly isSynced: boolean;
   private readonly kept = new Map<string, number>();
   private readonly buffer = Buffer.alloc(logBytesMax);
 
-  constructor(folder: string, random: Random) {
+  /** @param options.synced a change counts as done when it is durable: a client that loses its session may lose others */
+  constructor(folder: string, random: Random, options: { synced: boolean }) {
     this.folder = folder;
     this.random = random;
+    this.isSynced = options.synced;
   }
 
   /** Of the files to which `link` gives names. */
@@ -63,6 +67,7 @@ export class Acting {
         const place = placeOf(action.file);
         this.withFile(action.file, "r+", (fd) => {
           whole(writeSync(fd, valueBytes(action.value, place), 0, place.bytes, place.offset), place.bytes);
+          this.sync(fd);
         });
         return done;
       }
@@ -75,6 +80,7 @@ export class Acting {
         this.withFile(action.log, "a+", (fd) => {
           const line = recordLine(action.record);
           whole(writeSync(fd, line), line.length);
+          this.sync(fd);
         });
         return done;
       case "readLog": {
@@ -84,20 +90,25 @@ export class Acting {
       }
       case "create": {
         const fd = openSync(this.path(action.directory, action.name), "wx");
-        return { type: "inode", inode: inodeAndClose(fd) };
+        const inode = inodeAndClose(fd);
+        this.syncNames(action.directory);
+        return { type: "inode", inode };
       }
       case "lookup":
         return { type: "inode", inode: this.lookup(this.path(action.directory, action.name)) };
       case "unlink":
         unlinkSync(this.path(action.directory, action.name));
+        this.syncNames(action.directory);
         return done;
       case "link": {
         const file = linkedInodes.find((name) => lstatSync(this.path(name)).ino === action.inode) ?? "";
         linkSync(this.path(file), this.path(action.directory, action.name));
+        this.syncNames(action.directory);
         return done;
       }
       case "rename":
         renameSync(this.path(action.directory, action.from), this.path(action.directory, action.to));
+        this.syncNames(action.directory);
         return done;
       case "list":
         return { type: "names", names: readdirSync(this.path(action.directory)) };
@@ -108,6 +119,19 @@ export class Acting {
 
   private lookup(path: string): number {
     return this.random.below(2) === 0 ? lstatSync(path).ino : inodeAndClose(openSync(path, "r"));
+  }
+
+  private sync(fd: number): void {
+    if (this.isSynced) fsyncSync(fd);
+  }
+  private syncNames(directory: string): void {
+    if (!this.isSynced) return;
+    const fd = openSync(this.path(directory), "r");
+    try {
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
   }
 
   private withFile<T>(file: string, flags: string, use: (fd: number) => T): T {

@@ -2,11 +2,11 @@
  * Does random operations in a shared folder, one after the other by blocking system calls, and writes what it did to
  * standard output as JSON lines (see history.ts; times are CLOCK_MONOTONIC). One process per mount:
  *
- *   node --import=tsx test/histories/client.ts DIR SEED SECONDS OPERATIONS-PER-KIND
+ *   node --import=tsx test/histories/client.ts DIR SEED SECONDS OPERATIONS-PER-KIND [synced]
  *   node --import=tsx test/histories/client.ts DIR prepare        once before, on any mount
  *
  * SEED is the number of the process in the history too: each client needs its own. It ends after SECONDS, or when it has
- * done so many operations on registers, on logs and on names. When it is ready it says so on standard error, and begins
+ * done so many operations on registers, on logs and on names. `synced`: each change is done when it is durable. When it is ready it says so on standard error, and begins
  * at the end of its standard input.
  */
 import { readSync, writeSync } from "node:fs";
@@ -16,17 +16,27 @@ import { Acting } from "./acting.ts";
 import { Choosing, type Kind } from "./choosing.ts";
 import { prepareFolder } from "./shared-folder.ts";
 
-const [folder, seedText, seconds, perKind] = process.argv.slice(2);
+const [folder, seedText, seconds, perKind, how] = process.argv.slice(2);
 if (folder === undefined || (seedText !== "prepare" && perKind === undefined)) {
-  console.error("usage: client.ts DIR SEED SECONDS OPERATIONS-PER-KIND | client.ts DIR prepare");
+  console.error("usage: client.ts DIR SEED SECONDS OPERATIONS-PER-KIND [synced] | client.ts DIR prepare");
   process.exit(2);
 }
 if (seedText === "prepare") prepareFolder(folder);
-else record(folder, { seed: Number(seedText), seconds: Number(seconds), perKind: Number(perKind) });
+else {
+  const synced = how === "synced";
+  record(folder, { seed: Number(seedText), seconds: Number(seconds), perKind: Number(perKind), synced });
+}
 
-function record(shared: string, options: { seed: number; seconds: number; perKind: number }): void {
+interface Options {
+  readonly seed: number;
+  readonly seconds: number;
+  readonly perKind: number;
+  readonly synced: boolean;
+}
+
+function record(shared: string, options: Options): void {
   const random = seededRandom(options.seed);
-  const acting = new Acting(shared, random);
+  const acting = new Acting(shared, random, options);
   const choosing = new Choosing(random, { process: options.seed, linked: acting.linkedInodes() });
   writeSync(2, "ready\n");
   // Blocks until whoever started it closes the other end.

@@ -28,7 +28,10 @@ export interface Recording {
   readonly seconds: number;
   /** What happens to the cluster meanwhile, begun with the clients. */
   readonly meanwhile?: () => Promise<void>;
-  /** Mounts on which operations may fail, because that client loses its session; what they did not fail counts. */
+  /**
+   * Mounts on which operations may fail, because that client loses its session. What did not fail counts: there a change
+   * is done when it is durable, since what a client had not sent when it lost its session is lost.
+   */
   readonly mayFail?: readonly string[];
   /** For the message of a failure. */
   readonly explain: () => string;
@@ -69,15 +72,16 @@ export async function record(t: ExecutionContext, recording: Recording): Promise
 
 async function recordTexts(
   t: ExecutionContext,
-  { name, mounts, seconds, meanwhile, explain }: Recording,
+  { name, mounts, seconds, meanwhile, explain, mayFail = [] }: Recording,
   recordings: string,
 ): Promise<string[]> {
   const [first = ""] = mounts;
   await within(readyMillis, start([join(first, name), "prepare"], "/dev/null").ended);
   const files = mounts.map((_, i) => join(recordings, `${String(seed + i)}.jsonl`));
-  const clients = mounts.map((mnt, i) =>
-    start([join(mnt, name), String(seed + i), String(seconds), String(operationsPerKind)], files[i] ?? ""),
-  );
+  const clients = mounts.map((mnt, i) => {
+    const args = [join(mnt, name), String(seed + i), String(seconds), String(operationsPerKind)];
+    return start([...args, ...(mayFail.includes(mnt) ? ["synced"] : [])], files[i] ?? "");
+  });
   try {
     await Promise.all(clients.map(({ ready }) => ready));
     for (const { child } of clients) child.stdin?.end();
