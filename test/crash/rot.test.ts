@@ -80,33 +80,3 @@ test.serial("rot is repaired by a scrub, and at a read that does not notice; on 
     cluster.down();
   }
 });
-
-test.serial("binary, empty, whitespace-ended and larger-than-memory files are byte-identical", async (t) => {
-  t.timeout(200_000);
-  const cluster = await startCluster();
-  const mnt = `${cluster.mnt}-small`;
-  try {
-    await cluster.sh(
-      `mkdir -p ${mnt}
-      head -c 100000 /dev/urandom > /var/tmp/dfs-same-binary; : > /var/tmp/dfs-same-empty
-      printf 'text \\n\\n \\t\\n ' > /var/tmp/dfs-same-space; printf '\\0\\0' > /var/tmp/dfs-same-zeros
-      head -c 268435456 /dev/urandom > /var/tmp/dfs-same-large`,
-      { cwd: "/" },
-    );
-    const mounted = cluster.dfs("mount", "-o", "memory=64M", `127.0.0.1:${String(cluster.port)}`, mnt);
-    t.is(mounted.status, 0, mounted.stderr);
-    try {
-      await cluster.sh(
-        `cp /var/tmp/dfs-same-* .; sync .
-        for f in dfs-same-*; do cmp $f /var/tmp/$f; cmp $f $MNT/$f; done`,
-        { cwd: mnt, seconds: 170 },
-      );
-      t.pass();
-    } finally {
-      cluster.dfs("umount", mnt);
-    }
-  } finally {
-    await cluster.sh(`rm -f /var/tmp/dfs-same-*; rmdir ${mnt} || true`, { cwd: "/" }).catch(() => undefined);
-    cluster.down();
-  }
-});
