@@ -133,18 +133,23 @@ function loseSession(core: Core): void {
     file.lockOwners = undefined;
     file.flocked = false;
   }
-  for (const inode of core.inodes.all()) inode.lockOwners = undefined;
+  core.orphans.clear();
+  for (const inode of core.inodes.all()) {
+    inode.lockOwners = undefined;
+    inode.orphan = false;
+  }
   loseChanges(core);
 }
 
 /** What was not at the name server yet is gone, and nothing that is known can be believed. */
 function loseChanges(core: Core): void {
   core.contents.sessionLost();
-  core.orphans.clear();
   for (const file of core.handles.files()) {
     if (file.inode.lostData || file.inode.removed) fail(file, "what was not sent of it was lost");
   }
   for (const inode of core.inodes.all()) {
+    // The session goes on, and would keep it to its end. (If its removal is lost, there is nothing to release.)
+    if (inode.orphan) core.orphans.release(inode.ino);
     inode.orphan = false;
     // Perhaps nobody heard of its removal: the server says so from now on.
     inode.removed = false;

@@ -93,6 +93,33 @@ test("many releases travel together", async (t) => {
   t.true(mount.server.count("releaseOrphans") <= 2);
 });
 
+test("when the server refused changes that ran ahead, removed files that are open fail, and are not kept for the session's life", async (t) => {
+  const mount = await fakeMount();
+  const { operations, vfs } = mount;
+  const { entry, opened } = await createFile(operations, "file");
+  const ino = entry.attributes.ino;
+  await operations.unlink(from(), rootIno, name("file"));
+  vfs.events.ahead.onLost(new Error("somebody else has it"));
+  await turns();
+  t.throws(() => operations.read(from(), ino, opened.handle, 0, 1, false), { message: /^EIO/ });
+  t.deepEqual(released(mount), [ino]);
+  await operations.release(from(), ino, opened.handle, undefined);
+  await turns();
+  t.deepEqual(released(mount), [ino], "once");
+});
+
+test("a lost session takes what it kept with it: there is nothing to release", async (t) => {
+  const mount = await fakeMount();
+  const { operations, vfs } = mount;
+  const { entry, opened } = await createFile(operations, "file");
+  const ino = entry.attributes.ino;
+  await operations.unlink(from(), rootIno, name("file"));
+  await vfs.events.onSession({ resumed: false });
+  await operations.release(from(), ino, opened.handle, undefined);
+  await turns();
+  t.deepEqual(released(mount), []);
+});
+
 test("opening a file that is being removed waits, and finds it gone or there", async (t) => {
   const { operations, server } = await fakeMount();
   const { entry, opened } = await createFile(operations, "file");
