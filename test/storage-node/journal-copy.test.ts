@@ -245,69 +245,6 @@ test("an error of the disk ends it; a full disk refuses and goes on", async (t) 
   await t.throwsAsync(node.state(), { message: /EIO/ });
 });
 
-test("with a full disk a node starts, keeps what it was answered for, refuses more, and goes on when there is room", async (t) => {
-  const [node, other] = [
-    await TestKeeper.open(freshDisk(), 256 * 1024),
-    await TestKeeper.open(freshDisk(), 256 * 1024),
-  ];
-  await Promise.all([node.begin(), other.begin()]);
-  let end: Position = origin;
-  for (let i = 0; i < 30; i++) {
-    const next = record(end, "x".repeat(i * 300));
-    await other.append(end, next);
-    // Of the last one it dies when it is in the kernel, and not on the disk.
-    if (i < 29) await node.append(end, next);
-    end = next.end;
-  }
-  const newest = node.disk
-    .files("journal")
-    .sort()
-    .findLast((path) => path.endsWith(".journal")) as string;
-  t.is(other.disk.files("journal").sort().at(-2), newest, "behind it is only the next file");
-  const file = await node.disk.open(newest, "open");
-  await file.write([other.disk.bytesOf(newest)], 0);
-  for (const path of node.disk.files("journal")) if (path.endsWith("spare")) await node.disk.remove(path);
-
-  let again = node;
-  const all = Array.from({ length: 30 }, (_, i) => i + 1);
-  for (const how of ["kill", "crash", "kill"] as const) {
-    const disk = again.disk[how]();
-    disk.capacity = disk.usedBytes;
-    again = await TestKeeper.open(disk);
-    t.deepEqual((await again.state()).copy?.end, end, how);
-    t.deepEqual(await again.indices(), all, how);
-    await t.throwsAsync(again.append(end, record(end, "no room")), { message: /ENOSPC/ });
-    t.deepEqual((await again.state()).copy?.end, end, how);
-  }
-  const content = Buffer.from("a snapshot");
-  const base = { position: { ...end, index: 20 }, bytes: content.length, crc: checksum(content) };
-  const put = { ...claim, base: base.position, bytes: base.bytes, crc: base.crc, offset: 0, start: null };
-  await t.throwsAsync(again.call("putJournalBase", put, content), { message: /ENOSPC/ });
-  t.false(again.disk.has("journal/partial"), "what does not fit takes no room");
-
-  again.disk.capacity = Infinity;
-  end = await again.append(end, record(end, "on it goes"));
-  again = await TestKeeper.open(again.disk.crash());
-  t.deepEqual((await again.state()).copy?.end, end);
-  t.deepEqual(await again.indices(), [...all, 31]);
-});
-
-test("a record that finds no room counts as little as if it had not come", async (t) => {
-  const node = await TestKeeper.open(freshDisk(), 16 * 1024);
-  await node.begin();
-  const one = record(origin, "1");
-  await node.append(origin, one);
-  node.disk.capacity = node.disk.usedBytes + 8_192;
-  // Larger than a file: it makes the one that it gets grow.
-  const large = record(one.end, "2".repeat(60_000));
-  await t.throwsAsync(node.append(one.end, large), { message: /ENOSPC/ });
-  t.deepEqual((await node.state()).copy?.end, one.end);
-  t.deepEqual(await node.indices(), [1]);
-  node.disk.capacity = Infinity;
-  t.deepEqual(await node.append(one.end, large), large.end);
-  t.deepEqual(await (await TestKeeper.open(node.disk.crash(), 16 * 1024)).indices(), [1, 2]);
-});
-
 test("after a loss of power at any moment everything that was answered is there", async (t) => {
   for (let cut = 1, wasCut = true; wasCut; cut++) {
     const disk = freshDisk(cut);
