@@ -1,6 +1,7 @@
 /**
- * How a node's capacity is divided. Growing stops at a reserve of two segments and 1 %, which compaction may use for its
- * copies. Space that dead records take counts as free where compaction will give it back.
+ * How a node's capacity is divided. Growing stops at a reserve of two segments and 1 %. One of them is for blocks that take
+ * the place of larger ones; the rest is compaction's, which copies the living of one segment before it gives that back.
+ * Space that dead records take counts as free where compaction will give it back.
  */
 import { assert } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
@@ -21,6 +22,11 @@ export function segmentBytesFor(capacityBytes: number): number {
 /** What segments may take before puts are refused. */
 export function growthLimit(capacityBytes: number): number {
   return Math.floor(capacityBytes * 0.99) - 2 * segmentBytesFor(capacityBytes);
+}
+
+/** What puts may take beyond it that free more than they take. */
+export function replacingBytes(capacityBytes: number): number {
+  return segmentBytesFor(capacityBytes);
 }
 
 export function deadBytes(row: SegmentRow): number {

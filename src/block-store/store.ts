@@ -18,7 +18,7 @@ import type { IndexCommitter } from "./index-committer.ts";
 import { isSame, type RecordReader } from "./reader.ts";
 import { recordBytes, type Location } from "./record.ts";
 import type { SegmentFiles } from "./segment-files.ts";
-import { deadBytes, growthLimit } from "./space.ts";
+import { deadBytes, growthLimit, replacingBytes } from "./space.ts";
 import type { RecordVerifier } from "./verifier.ts";
 import type { BlockStore, StoredBlock, Verdict } from "./types.ts";
 
@@ -60,10 +60,11 @@ export class Store implements BlockStore {
     this.#growthLimit = growthLimit(parts.capacityBytes);
   }
 
-  async put(block: BlockId, bytes: Buffer, checksums: Buffer): Promise<void> {
+  async put(block: BlockId, bytes: Buffer, checksums: Buffer, { replaces = false } = {}): Promise<void> {
     assert(bytes.length > 0 && bytes.length <= limits.blockBytesMax, `a block of ${String(bytes.length)} bytes`);
     assert(checksums.length === 4 * unitCount(bytes.length), "one checksum for each unit of a block");
     const { committer } = this.#parts;
+    const size = recordBytes(bytes.length);
     for (;;) {
       this.#mustRun();
       const pending = this.#pending.get(blockName(block));
@@ -78,8 +79,8 @@ export class Store implements BlockStore {
       const hasMoved = !isSamePlace(location, this.#locate(block)) || this.#pending.has(blockName(block));
       if (hasMoved) continue;
       if (committer.isFarBehind) await committer.now();
-      else if (this.#hasRoom(recordBytes(bytes.length))) return this.#append({ block, bytes, checksums });
-      else await this.#makeRoom(recordBytes(bytes.length));
+      else if (this.#hasRoom(size, replaces)) return this.#append({ block, bytes, checksums });
+      else await this.#makeRoom(size, replaces);
     }
   }
 
@@ -224,16 +225,16 @@ export class Store implements BlockStore {
   }
 
   /** Rejects with ENOSPC when there is none to be had. */
-  async #makeRoom(bytes: number): Promise<void> {
+  async #makeRoom(bytes: number, replaces: boolean): Promise<void> {
     const { compactor, diskSpace, capacityBytes } = this.#parts;
     const hasFreed = await compactor.reclaim();
     // The space of removed files, of this node and of others, shows there only.
     await diskSpace.ask();
-    if (!hasFreed && !this.#hasRoom(bytes)) throw noSpace(capacityBytes);
+    if (!hasFreed && !this.#hasRoom(bytes, replaces)) throw noSpace(capacityBytes);
   }
 
-  #hasRoom(bytes: number): boolean {
-    return bytes <= this.#leftBytes();
+  #hasRoom(bytes: number, replaces: boolean): boolean {
+    return bytes <= this.#leftBytes() + (replaces ? replacingBytes(this.#parts.capacityBytes) : 0);
   }
 
   /** What may still be appended before growing is refused. */

@@ -15,8 +15,9 @@ export interface BlockStore {
   /**
    * Appends a block whose checksums have been verified; resolves when block and index entry would survive a crash.
    * Borrows until then. The same content again: resolves. Rejects: EEXIST other content, ENOSPC, EIO.
+   * `replaces`: larger blocks are removed for it afterwards, so it may use a segment of the reserve.
    */
-  put(block: BlockId, bytes: Buffer, checksums: Buffer): Promise<void>;
+  put(block: BlockId, bytes: Buffer, checksums: Buffer, options?: { readonly replaces?: boolean }): Promise<void>;
   /**
    * The units of 4 KiB that cover [offset, offset + length) of the block, cut at its end, with their stored checksums
    * (not verified here: the reader does). `into` offers the memory (allocates when it is absent).

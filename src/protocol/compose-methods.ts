@@ -12,7 +12,8 @@ export const composeMethods = {
    * the other: stretches of blocks that the node has or fetches from the `sources` of their group, verified, and inline
    * bytes, which are the payload, in their order (`inlineChecksum` is its CRC-32). The block is stored here and at all of
    * `forward`, as writeBlock does: the same pieces again are answered the same. ENOENT: a piece's block is at none of its
-   * sources; EIO: it cannot be read at any; EEXIST, ENOSPC, EBADMSG as writeBlock.
+   * sources; EIO: it cannot be read at any; EEXIST, ENOSPC, EBADMSG as writeBlock. `replaces`: the blocks that it is made
+   * of are larger, at the same nodes, and are deleted when it is there: it may use a part of their reserve.
    */
   composeBlock: {
     request: z.object({
@@ -38,6 +39,7 @@ export const composeMethods = {
         .array(z.object({ group: groupId, nodes: z.array(nodeAt).max(limits.replicasMax) }))
         .max(limits.composePiecesMax),
       forward: z.array(nodeAt).max(limits.replicasMax - 1),
+      replaces: z.boolean().optional(),
     }),
     reply: nothing,
   },

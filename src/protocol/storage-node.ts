@@ -12,7 +12,8 @@ export const storageNodeMethods = table({
    * Stores a block (the payload, `length` bytes, with its checksums: see base/checksum.ts) and forwards it along
    * `forward`; answered when it is on disk here and at all of those. The same block again with the same content is
    * answered the same; with other content EEXIST. ENOSPC; EBADMSG: a checksum does not match. A failure further down
-   * the chain is answered EIO with `failed` in the error's context.
+   * the chain is answered EIO with `failed` in the error's context. `replaces`: as in composeBlock; EPERM for any but a
+   * storage node.
    */
   writeBlock: {
     request: z.object({
@@ -20,6 +21,7 @@ export const storageNodeMethods = table({
       length: z.number().int().min(1).max(limits.blockBytesMax),
       checksums: bytes,
       forward: z.array(z.object({ node: nodeId, address })).max(limits.groupNodesMax - 1),
+      replaces: z.boolean().optional(),
     }),
     reply: nothing,
   },

@@ -78,6 +78,8 @@ export class BlockService {
       writeBlock: async (request, { payload, peer }) => {
         if (peer.remote.role === "client") this.#foreground++;
         try {
+          if (request.replaces === true && peer.remote.role !== "storage-node")
+            throw new FsError("EPERM", "only for blocks that the name server has ordered");
           return await this.#writeBlock(request, payload.bytes);
         } finally {
           payload.release();
@@ -103,7 +105,7 @@ export class BlockService {
   }
 
   async #writeBlock(request: Request<"writeBlock">, bytes: Buffer): Promise<Reply<"writeBlock">> {
-    const { block, length, checksums, forward } = request;
+    const { block, length, checksums, forward, replaces } = request;
     if (bytes.length !== length || checksums.length !== 4 * unitCount(length)) {
       throw new FsError(
         "EINVAL",
@@ -118,7 +120,7 @@ export class BlockService {
       const bad = firstBadUnit(block, bytes, checksums);
       if (bad !== -1)
         throw new FsError("EBADMSG", `block ${blockName(block)}: unit ${String(bad)} was damaged on its way`);
-      await this.#keep({ block, length, checksums }, bytes, forward);
+      await this.#keep({ block, length, checksums, ...only(replaces) }, bytes, forward);
       return {};
     } finally {
       this.#writes.give(length);
@@ -127,12 +129,12 @@ export class BlockService {
 
   /** Here and at all of `forward`. Borrows the bytes. */
   async #keep(
-    write: Pick<Request<"writeBlock">, "block" | "length" | "checksums">,
+    write: Omit<Request<"writeBlock">, "forward">,
     bytes: Buffer,
     forward: readonly ChainMember[],
   ): Promise<void> {
     const { store, neighbours } = this.#parts;
-    const own = store.put(write.block, bytes, write.checksums);
+    const own = store.put(write.block, bytes, write.checksums, only(write.replaces));
     if (forward.length === 0) {
       await own;
       return;
@@ -145,7 +147,7 @@ export class BlockService {
   }
 
   async #composeBlock(request: Request<"composeBlock">, inline: Buffer): Promise<Reply<"composeBlock">> {
-    const { block, length, forward } = request;
+    const { block, length, forward, replaces } = request;
     const { identity, pool } = this.#parts;
     await identity.obey(request.epoch);
     // What is read for it takes as much again at most.
@@ -155,7 +157,7 @@ export class BlockService {
     let bytes: Buffer | undefined;
     try {
       bytes = await composeContent(this.#parts, request, inline);
-      await this.#keep({ block, length, checksums: blockChecksums(block, bytes) }, bytes, forward);
+      await this.#keep({ block, length, checksums: blockChecksums(block, bytes), ...only(replaces) }, bytes, forward);
       return {};
     } finally {
       if (bytes !== undefined) pool.give(bytes);
@@ -222,4 +224,9 @@ export class BlockService {
     }
     return budget;
   }
+}
+
+/** What is said only where it is so. */
+function only(replaces: boolean | undefined): { replaces?: true } {
+  return replaces === true ? { replaces } : {};
 }

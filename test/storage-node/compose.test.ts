@@ -1,5 +1,5 @@
 import test from "ava";
-import { checksum } from "../../src/base/checksum.ts";
+import { blockChecksums, checksum } from "../../src/base/checksum.ts";
 import type { NodeId } from "../../src/base/ids.ts";
 import type { StorageNodeMethods } from "../../src/protocol/storage-node.ts";
 import type { RequestOf } from "../../src/rpc/types.ts";
@@ -94,3 +94,32 @@ test("only the name server may order it", (t) =>
     const client = await cluster.client(a);
     await rejectsWith(t, "EPERM", client.call("composeBlock", order(), { payload: [inline] }));
   }));
+
+test("what replaces others is stored along a chain of full nodes, by order only", (t) =>
+  withCluster(t, 2, async (cluster, nodes) => {
+    const [a, b] = nodes as [TestNode, TestNode];
+    await put(a.store, 1, 20_000);
+    await put(a.store, 2, 10);
+    for (const { store } of [a, b]) await fill(store);
+    const request = order({ forward: [b.member] });
+    await rejectsWith(t, "ENOSPC", compose(cluster, a, request));
+    await compose(cluster, a, { ...request, replaces: true });
+    for (const node of [a, b]) t.true((await stored(node)).equals(expected));
+    const bytes = content(60, 4_096);
+    const write = { block: id(60), length: bytes.length, checksums: blockChecksums(id(60), bytes), forward: [] };
+    const client = await cluster.client(b);
+    const written = client.call("writeBlock", { ...write, replaces: true }, { payload: [bytes] });
+    await rejectsWith(t, "EPERM", written);
+  }));
+
+/** So that not even the smallest block can be put. */
+async function fill(store: TestNode["store"]): Promise<void> {
+  let number = 100;
+  for (const length of [4 * MiB, 128 * 1024, 4_096]) {
+    try {
+      for (;;) await put(store, number++, length);
+    } catch {
+      // What is smaller may still fit.
+    }
+  }
+}

@@ -5,8 +5,13 @@
  * Blocks come from the notes of operations and from a slow walk through all block records (after a start, and when notes
  * were lost). A block of which the known owners do not account for every reference (clones) is kept until there are many
  * such, or space is short; then one walk through all extents finds the places of all of them.
+ *
+ * It goes on while all nodes are full, with a part of their reserve: each new block takes the place of several old ones, of
+ * its own group, which are more than twice as large.
  */
 import { sleep, type Clock } from "../../base/clock.ts";
+import { errnoOf } from "../../base/errno.ts";
+import { limits } from "../../base/limits.ts";
 import { blockName, type GroupId, type Ino } from "../../base/ids.ts";
 import type { Log } from "../../base/log.ts";
 import { blockOfKey, keys } from "../../metadata-store/keys.ts";
@@ -29,6 +34,8 @@ const walkPauseMillis = 250;
 const searchPauseMillis = 5;
 /** A block that could not be rewritten is looked at again after this time. */
 const retryMillis = 30_000;
+/** One that found no space: by then what was rewritten before it has given some back. */
+const fullRetryMillis = 2 * limits.reclaimGraceMillis;
 /** So many shared blocks, or so many dead bytes in them, are worth a walk through all extents, at most so often. */
 const sharedWorth = 64;
 const sharedWorthBytes = 64 * 1024 * 1024;
@@ -91,16 +98,20 @@ export function createCleaning(parts: {
     for (const [group, list] of byGroup) {
       const copies = maps.replicasOf(group);
       if (copies === undefined) continue;
-      const places: Place[] = list.flatMap((one) => one.places);
+      let pause = retryMillis;
       try {
-        await rewriter.rewrite(places, { copies, isShared, signal });
+        for (const together of portions(list)) {
+          const places: Place[] = together.flatMap((one) => one.places);
+          await rewriter.rewrite(places, { copies, isShared, replaces: true, signal });
+        }
       } catch (error) {
         if (signal.aborted) throw error;
+        if (errnoOf(error) === "ENOSPC") pause = fullRetryMillis;
         if (!isPassing(error)) log.warn({ group, err: error }, "half-dead blocks were not rewritten, trying again");
       }
       // What could not be moved, or only in part.
       for (const { block, record } of list)
-        if (wantedBlock(store, block) !== undefined) halfDead.putBack(block, record.owner, retryMillis);
+        if (wantedBlock(store, block) !== undefined) halfDead.putBack(block, record.owner, pause);
     }
   }
 
@@ -163,3 +174,22 @@ export function createCleaning(parts: {
 
 /** The walk waits while so many are noted. */
 const recordsMax = 4_096;
+
+/** As much as one new block holds: each frees all that it is made of, whatever becomes of the next one. */
+function* portions(found: readonly Wanted[]): Generator<Wanted[]> {
+  const inOrder = [...found].sort((a, b) => a.record.owner - b.record.owner || a.block.number - b.block.number);
+  let portion: Wanted[] = [];
+  let [bytes, pieces] = [0, 0];
+  for (const one of inOrder) {
+    const { liveBytes, references } = one.record;
+    if (bytes + liveBytes > limits.blockBytesMax || pieces + references > limits.composePiecesMax) {
+      if (portion.length > 0) yield portion;
+      portion = [];
+      [bytes, pieces] = [0, 0];
+    }
+    portion.push(one);
+    bytes += liveBytes;
+    pieces += references;
+  }
+  if (portion.length > 0) yield portion;
+}

@@ -1,8 +1,9 @@
 /**
- * Block numbers for rewriting: of groups whose members are all there and have space. Ranges are the server's own, committed
- * before a number is used; what is left of them at an end of the server is given up at its next start.
+ * Block numbers for rewriting: of groups whose members are all there and have space, or have to use their reserve for what
+ * frees more than it takes. Ranges are the server's own, committed before a number is used; what is left of them at an end
+ * of the server is given up at its next start.
  */
-import { FsError } from "../../base/errno.ts";
+import { errnoOf, FsError } from "../../base/errno.ts";
 import type { BlockId, GroupId } from "../../base/ids.ts";
 import { limits } from "../../base/limits.ts";
 import type { PlacementGroup } from "../../protocol/types.ts";
@@ -15,9 +16,13 @@ import { rewriteOwner } from "./swap.ts";
 export interface Numbers {
   /**
    * A number of a group with so many copies: of `wished` if that takes blocks now, else of one that allocation chooses.
-   * EAGAIN, ENOSPC: there is none.
+   * When all are full, what `replaces` gets one of `wished` all the same. EAGAIN, ENOSPC: there is none.
    */
-  next(copies: number, wished: GroupId | undefined): Promise<{ block: BlockId; group: PlacementGroup }>;
+  next(
+    copies: number,
+    wished: GroupId | undefined,
+    replaces: boolean,
+  ): Promise<{ block: BlockId; group: PlacementGroup }>;
 }
 
 const rangeNumbers = 8;
@@ -33,12 +38,13 @@ export function createNumbers(parts: {
   const { execution, maps, nodes, allocation } = parts;
   const open = new Map<GroupId, { next: number; end: number }>();
 
-  function takesBlocks(id: GroupId, copies: number): boolean {
+  /** All its members are there, and can still take so much. */
+  function takesBlocks(id: GroupId, copies: number, freeBytes = spareBytes): boolean {
     const group = maps.group(id);
     if (group === undefined || maps.replicasOf(id) !== copies || group.nodes.length < copies) return false;
     return group.nodes.every((member) => {
       const node = nodes.get(member);
-      return node?.state === "up" && node.peer !== undefined && node.freeBytes > spareBytes;
+      return node?.state === "up" && node.peer !== undefined && node.freeBytes >= freeBytes;
     });
   }
 
@@ -65,16 +71,28 @@ export function createNumbers(parts: {
     return range !== undefined && range.next < range.end;
   }
 
-  async function choose(copies: number, wished: GroupId | undefined): Promise<GroupId> {
-    if (wished !== undefined && takesBlocks(wished, copies)) return hasNumbers(wished) ? wished : allocateIn(wished);
+  function numbersOf(group: GroupId): GroupId | Promise<GroupId> {
+    return hasNumbers(group) ? group : allocateIn(group);
+  }
+
+  async function choose(copies: number, wished: GroupId | undefined, replaces: boolean): Promise<GroupId> {
+    if (wished !== undefined && takesBlocks(wished, copies)) return numbersOf(wished);
     for (const id of open.keys()) if (hasNumbers(id) && takesBlocks(id, copies)) return id;
-    return allocate(copies);
+    try {
+      return await allocate(copies);
+    } catch (error) {
+      // What it replaces is at these very nodes.
+      const mayGrow = replaces && wished !== undefined && takesBlocks(wished, copies, 0);
+      const isFull = errnoOf(error) === "ENOSPC" || errnoOf(error) === "EAGAIN";
+      if (!mayGrow || !isFull) throw error;
+      return numbersOf(wished);
+    }
   }
 
   return {
-    async next(copies, wished) {
+    async next(copies, wished, replaces) {
       for (;;) {
-        const id = await choose(copies, wished);
+        const id = await choose(copies, wished, replaces);
         const group = maps.group(id);
         const range = open.get(id);
         // Somebody else may have taken the last one meanwhile.

@@ -5,12 +5,11 @@
 import { checksum } from "../../base/checksum.ts";
 import { sleep, type Clock } from "../../base/clock.ts";
 import { errnoOf, FsError } from "../../base/errno.ts";
-import { blockName, type BlockId, type GroupId, type Ino, type NodeId } from "../../base/ids.ts";
+import { blockName, type GroupId, type Ino, type NodeId } from "../../base/ids.ts";
 import { limits } from "../../base/limits.ts";
 import type { Log } from "../../base/log.ts";
 import { keys } from "../../metadata-store/keys.ts";
 import type { MetadataStore } from "../../metadata-store/types.ts";
-import type { PlacementGroup } from "../../protocol/types.ts";
 import type { StorageNodeMethods } from "../../protocol/storage-node.ts";
 import type { Address, RequestOf } from "../../rpc/types.ts";
 import type { ClusterMaps } from "../cluster-map.ts";
@@ -26,6 +25,8 @@ import type { Place, Rewriter } from "./types.ts";
 
 type Order = RequestOf<StorageNodeMethods, "composeBlock">;
 type NodeAt = Order["forward"][number];
+type Options = Parameters<Rewriter["rewrite"]>[1];
+type Numbered = Awaited<ReturnType<Numbers["next"]>>;
 
 /** How long a node may take for a block, with those behind it. */
 const composeMillis = limits.callMillis;
@@ -61,7 +62,11 @@ export function createRewriter(parts: {
     return { group: id, nodes: inOrder.flatMap((node) => at(node) ?? []) };
   }
 
-  function orderOf(block: BlockId, group: PlacementGroup, plan: PlannedBlock): { order: Order; inline: Buffer[] } {
+  function orderOf(
+    { block, group }: Numbered,
+    plan: PlannedBlock,
+    replaces: boolean,
+  ): { order: Order; inline: Buffer[] } {
     const inline = plan.stretches.flatMap((stretch) => (stretch.kind === "inline" ? [stretch.content] : []));
     const groups = new Set<GroupId>();
     for (const stretch of plan.stretches) if (stretch.kind === "block") groups.add(stretch.block.group);
@@ -75,31 +80,29 @@ export function createRewriter(parts: {
       inlineChecksum: inline.reduce((sum, bytes) => checksum(bytes, sum), 0),
       sources: [...groups].map(sourcesOf),
       forward: group.nodes.slice(1).flatMap((node) => at(node) ?? []),
+      ...(replaces && groups.size === 1 && groups.has(group.group) ? { replaces } : {}),
     };
     return { order, inline };
   }
 
-  async function compose(
-    block: BlockId,
-    group: PlacementGroup,
-    plan: PlannedBlock,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async function compose(into: Numbered, plan: PlannedBlock, { replaces = false, signal }: Options): Promise<void> {
+    const { group } = into;
     const [first] = group.nodes;
     const node = first === undefined ? undefined : nodes.get(first);
     if (node?.peer === undefined) throw new FsError("EAGAIN", `group ${String(group.group)}: its first node is gone`);
-    const { order, inline } = orderOf(block, group, plan);
+    const { order, inline } = orderOf(into, plan, replaces);
     await node.peer.call("composeBlock", order, { payload: inline, deadlineMillis: composeMillis, signal });
     nodes.heardFrom(node);
   }
 
   /** One new block. Returns the bytes that have a new place. */
-  async function rewriteOne(plan: PlannedBlock, copies: number, signal: AbortSignal): Promise<number> {
+  async function rewriteOne(plan: PlannedBlock, options: Options): Promise<number> {
     const first = plan.stretches.find((stretch) => stretch.kind === "block");
-    const { block, group } = await numbers.next(copies, first?.block.group);
+    const into = await numbers.next(options.copies, first?.block.group, options.replaces === true);
+    const { block, group } = into;
     const { epoch } = group;
     try {
-      await compose(block, group, plan, signal);
+      await compose(into, plan, options);
       const pieces = [...plan.placed].sort(byContent);
       return await execution.change((transaction) => swapExtents(makeContext(transaction), { block, epoch, pieces }));
     } catch (error) {
@@ -118,13 +121,14 @@ export function createRewriter(parts: {
   }
 
   const rewriter: Rewriter = {
-    async rewrite(places, { copies, isShared, signal }) {
+    async rewrite(places, options) {
+      const { isShared, signal } = options;
       const sorted = [...places].sort(isShared === true ? byBlock : byContent);
       let moved = 0;
       for (const plan of planBlocks(sorted, inlineOf)) {
         if (signal.aborted) throw new FsError("ECANCELED", "rewriting stops");
         const began = clock.monotonicMillis();
-        const bytes = await rewriteOne(plan, copies, signal);
+        const bytes = await rewriteOne(plan, options);
         moved += bytes;
         const took = clock.monotonicMillis() - began;
         const pause = (1_000 * bytes) / limits.rewriteBytesPerSecond - took;

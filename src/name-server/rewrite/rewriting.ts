@@ -25,7 +25,7 @@ export interface Rewriting {
   tick(): void;
   /** Somebody waits for space: for a while nothing is spared. */
   urge(): void;
-  /** Something is being rewritten. */
+  /** Something is being rewritten, or looked for that may be. */
   readonly isBusy: boolean;
   readonly rewriter: Rewriter;
   readonly statistics: StatusReply["rewrite"];
@@ -112,7 +112,7 @@ export function createRewriting(parts: {
       run();
     },
     get isBusy() {
-      return active > 0;
+      return active > 0 || running !== undefined;
     },
     rewriter,
     get statistics() {

@@ -31,6 +31,11 @@ export interface Rewriter {
       readonly copies: number;
       /** Several places may name the same bytes: those stay one. */
       readonly isShared?: boolean;
+      /**
+       * The places are all that names some blocks of one group, and take less than these: the new block may use a part of
+       * the reserve of their nodes.
+       */
+      readonly replaces?: boolean;
       readonly signal: AbortSignal;
     },
   ): Promise<number>;

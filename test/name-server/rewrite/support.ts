@@ -80,9 +80,9 @@ export class RewriteCluster {
         const value: unknown = Reflect.get(target, property, target);
         if (typeof value !== "function") return value;
         if (property !== "put") return value.bind(target) as unknown;
-        return async (block: BlockId, bytes: Buffer, checksums: Buffer): Promise<void> => {
+        return async (block: BlockId, ...rest: [Buffer, Buffer, { replaces?: boolean }?]): Promise<void> => {
           if (!this.#own.has(blockName(block))) await sleep(this.cluster.clock, this.composeMillis);
-          await target.put(block, bytes, checksums);
+          await target.put(block, ...rest);
         };
       },
     });
