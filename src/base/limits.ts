@@ -110,6 +110,9 @@ export const limits = {
   nodeAvoidMillisMax: 10_000,
   /** Longest pause between two attempts to reach the name server. */
   reconnectMillisMax: 1_000,
+  /** Storage nodes that are asked at a time where the name server is, and the longest pause between two such questions. */
+  nodesAskedMax: 8,
+  askNodesMillisMax: 10_000,
   /** Calls of one client that wait for a connection or for a slot. */
   waitingCallsMax: 65_536,
   /** Block numbers that one client keeps at hand. */

@@ -8,6 +8,7 @@ import type { Log } from "../base/log.ts";
 import { createContents } from "../cache/contents.ts";
 import type { Operations } from "../fuse/operations.ts";
 import { clientMethods } from "../protocol/client.ts";
+import { journalMethods } from "../protocol/journal-methods.ts";
 import { nameServerMethods } from "../protocol/name-server.ts";
 import { storageNodeMethods } from "../protocol/storage-node.ts";
 import { createBlockReader } from "../remote/block-reader.ts";
@@ -15,7 +16,7 @@ import { createBlockWriter } from "../remote/block-writer.ts";
 import { connectNameServer } from "../remote/name-server-client.ts";
 import { NodePool } from "../remote/node-pool.ts";
 import { createNodeReports } from "../remote/node-reports.ts";
-import type { NameServer } from "../remote/types.ts";
+import type { KnownServers, NameServer } from "../remote/types.ts";
 import { connectPeer } from "../rpc/open.ts";
 import type { Address } from "../rpc/types.ts";
 import { createVfs } from "../vfs/vfs.ts";
@@ -31,12 +32,15 @@ export interface ClientParts {
   readonly log: Log;
   /** Told of every session that is opened. */
   readonly onSession?: ((session: SessionId) => void) | undefined;
+  /** See NameServerEvents. */
+  readonly onServers: (servers: KnownServers) => void;
 }
 
 /** What a client takes over from one that has died. */
 export interface Inheritance {
   /** Of which the kernel remembers nothing any more. */
   readonly sessions: readonly SessionId[];
+  readonly servers: KnownServers | undefined;
   /** Handles that it gives are not below. */
   readonly firstHandle: number;
   /** Aborted when nobody needs the client any more. */
@@ -45,8 +49,9 @@ export interface Inheritance {
 
 /** Ends the old sessions and opens one, however long that takes: until then programs wait. */
 export async function succeedClient(parts: ClientParts, inheritance: Inheritance): Promise<Operations> {
-  const { sessions, signal } = inheritance;
-  const { addresses, log } = parts;
+  const { sessions, servers, signal } = inheritance;
+  const { log } = parts;
+  const addresses = servers === undefined ? parts.addresses : [servers.address, ...parts.addresses, ...servers.nodes];
   const surroundings = createSurroundings(log, { secretFile: parts.options.secretFile });
   const ending = { surroundings, addresses, clientName: clientNameOf(parts), signal };
   await Promise.all(sessions.map((session) => endSession(session, ending)));
@@ -84,6 +89,8 @@ export async function connectClient(parts: ClientParts, inheritance?: Inheritanc
     addresses,
     connect: (address, how) =>
       connectPeer(surroundings, { ...how, address, ownTable: clientMethods, remoteTable: nameServerMethods }),
+    connectNode: (address, how) =>
+      connectPeer(surroundings, { ...how, address, ownTable: {}, remoteTable: journalMethods }),
     clock,
     random,
     log,
@@ -94,8 +101,10 @@ export async function connectClient(parts: ClientParts, inheritance?: Inheritanc
         tellSession();
         return vfs.events.onSession(state);
       },
+      onServers: parts.onServers,
     },
     timeoutMillis: options.timeoutMillis,
+    before: inheritance?.servers,
     signal: inheritance?.signal,
   });
   const nameServer = vfs.leased(session);

@@ -89,7 +89,7 @@ async function nodesJoined(port: number, nodes: number, dir: string): Promise<st
 async function statusOnceServing(port: number, end: number): Promise<StatusReply> {
   for (;;) {
     try {
-      return await fetchStatus({ host: "127.0.0.1", port }, undefined);
+      return await fetchStatus([{ host: "127.0.0.1", port }], undefined);
     } catch (error) {
       if (performance.now() > end) throw error;
     }

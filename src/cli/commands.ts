@@ -7,7 +7,15 @@ import { parseMountOptions, type MountOptions } from "./mount-options.ts";
 import { addNode } from "./node-command.ts";
 import { programVersion } from "./program-info.ts";
 import { addReplicas } from "./replicas-command.ts";
-import { parseAddress, parseAddresses, parseBytes, parseCount, parseHostLabel, parseSeconds } from "./usage.ts";
+import {
+  parseAddress,
+  parseAddresses,
+  parseBytes,
+  parseCount,
+  parseHostLabel,
+  parseSeconds,
+  serverArgument,
+} from "./usage.ts";
 import type { Address } from "../rpc/types.ts";
 
 export interface Program {
@@ -50,6 +58,11 @@ export function buildProgram(): Program {
     .description("Serve the metadata of a cluster.")
     .requiredOption("--data <folder>", "where the metadata is kept")
     .option("--listen <host:port>", "where to listen", parseAddress, defaultNameServer)
+    .option(
+      "--advertise <host:port>",
+      "where others reach it; storage nodes tell it to whoever looks for it (default: where it listens)",
+      parseAddress,
+    )
     .option("--replicas <n>", "copies of every block", parseCount(1, limits.replicasMax), limits.replicasDefault)
     .addOption(minReplicas())
     .addOption(downAfter())
@@ -63,6 +76,7 @@ export function buildProgram(): Program {
       async (options: {
         data: string;
         listen: Address;
+        advertise?: Address;
         replicas: number;
         minReplicas?: number;
         downAfter: number;
@@ -120,7 +134,7 @@ export function buildProgram(): Program {
   program
     .command("mount")
     .description("Mount a cluster as a directory; returns when it is mounted.")
-    .argument("<host:port>", "the name server; several, separated by commas")
+    .argument("<host:port>", serverArgument)
     .argument("<directory>", "where to mount it")
     .option(
       "-o, --option <list>",
@@ -185,25 +199,25 @@ export function buildProgram(): Program {
   program
     .command("status")
     .description("Show nodes, space, groups and sessions of a cluster.")
-    .argument("[host:port]", "the name server", parseAddress, defaultNameServer)
+    .argument("[host:port]", serverArgument, parseAddresses, [defaultNameServer])
     .option("--json", "for programs", false)
     .addOption(secretFile())
-    .action(async (address: Address, options: { json: boolean; secretFile?: string }) => {
+    .action(async (addresses: Address[], options: { json: boolean; secretFile?: string }) => {
       const { fetchStatus, formatStatus } = await import("./status.ts");
-      const reply = await fetchStatus(address, options.secretFile);
+      const reply = await fetchStatus(addresses, options.secretFile);
       process.stdout.write(options.json ? `${JSON.stringify(reply, null, 2)}\n` : formatStatus(reply));
     });
 
   addFsck(program, secretFile(), (fsckStatus) => {
     status = fsckStatus;
   });
-  addScrub(program, { secretFile: secretFile(), nameServer: defaultNameServer, say }, (scrubStatus) => {
+  addScrub(program, { secretFile: secretFile(), nameServer: [defaultNameServer], say }, (scrubStatus) => {
     status = scrubStatus;
   });
   addReplicas(program, secretFile);
 
   addDump(program, secretFile());
-  addNode(program, secretFile, defaultNameServer);
+  addNode(program, secretFile, [defaultNameServer]);
 
   const cluster = program.command("cluster").description("A whole cluster on this machine, as `make up` starts it.");
   cluster

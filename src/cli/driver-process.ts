@@ -11,6 +11,7 @@ import { systemClock } from "../base/clock.ts";
 import type { SessionId } from "../base/ids.ts";
 import type { Log } from "../base/log.ts";
 import type { Negotiated } from "../fuse/negotiate.ts";
+import type { KnownServers } from "../remote/types.ts";
 import { program } from "./daemon.ts";
 import { watchDriver } from "./driver-watch.ts";
 import type { FromDriver, Start } from "./supervision.ts";
@@ -31,6 +32,7 @@ export interface DriverEnd {
 export interface DriverNews {
   connected(negotiated: Negotiated, device: string | undefined): void;
   session(session: SessionId): void;
+  servers(servers: KnownServers): void;
   ready(): void;
 }
 
@@ -92,6 +94,9 @@ export function startDriver(parts: {
           return;
         case "session":
           news.session(message.session);
+          return;
+        case "servers":
+          news.servers(message.servers);
           return;
         case "ready":
           news.ready();

@@ -1,23 +1,16 @@
 /** `dfs dump`: all metadata of a name server as lines of JSON, to standard output. */
 import { once } from "node:events";
 import { silentLog } from "../base/log.ts";
-import { nameServerMethods } from "../protocol/name-server.ts";
-import { connectPeer } from "../rpc/open.ts";
 import type { Address } from "../rpc/types.ts";
 import { CommandFailure } from "./failure.ts";
+import { connectAsOperator } from "./operator.ts";
 import { createSurroundings } from "./surroundings.ts";
-import { formatAddress } from "./usage.ts";
+import { formatAddresses } from "./usage.ts";
 
-export async function runDump(address: Address, secretFile: string | undefined): Promise<void> {
+export async function runDump(addresses: readonly Address[], secretFile: string | undefined): Promise<void> {
   const surroundings = createSurroundings(silentLog, { secretFile });
   try {
-    const peer = await connectPeer(surroundings, {
-      address,
-      hello: { role: "admin", id: `dump-${String(process.pid)}` },
-      ownTable: {},
-      handlers: {},
-      remoteTable: nameServerMethods,
-    });
+    const peer = await connectAsOperator(surroundings, addresses, "dump");
     await peer.call("dumpStart", {});
     for (;;) {
       const { bytes } = (await peer.call("dumpNext", {})).payload;
@@ -27,6 +20,6 @@ export async function runDump(address: Address, secretFile: string | undefined):
     }
     peer.close("done");
   } catch (cause) {
-    throw new CommandFailure(`${formatAddress(address)} was not dumped: ${(cause as Error).message}`, { cause });
+    throw new CommandFailure(`${formatAddresses(addresses)} was not dumped: ${(cause as Error).message}`, { cause });
   }
 }

@@ -6,13 +6,13 @@ import { sleep, type Clock } from "../base/clock.ts";
 import type { SessionId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
-import { nameServerMethods } from "../protocol/name-server.ts";
-import { connectPeer, type Surroundings } from "../rpc/open.ts";
+import { connectServer } from "../remote/connect-server.ts";
+import type { Surroundings } from "../rpc/open.ts";
 import type { Address } from "../rpc/types.ts";
 
 export interface EndSessionParts {
   readonly surroundings: Surroundings;
-  /** Tried in turn, until the time is over. */
+  /** Of name servers or storage nodes, tried until the time is over. */
   readonly addresses: readonly Address[];
   readonly clientName: string;
   readonly signal: AbortSignal;
@@ -20,14 +20,12 @@ export interface EndSessionParts {
 
 /** Resolves also when it could not be ended: after its time to live it has expired. */
 export async function endSession(session: SessionId, parts: EndSessionParts): Promise<void> {
-  const { surroundings, addresses, signal } = parts;
+  const { surroundings, signal } = parts;
   const { clock, log } = surroundings;
   const until = clock.monotonicMillis() + limits.sessionTtlMillis;
-  for (let attempt = 0; ; attempt++) {
-    const address = addresses[attempt % addresses.length];
-    if (address === undefined) return;
+  for (;;) {
     try {
-      await endAt(address, session, parts);
+      await endOnce(session, parts);
       return;
     } catch (error) {
       if (clock.monotonicMillis() >= until) return;
@@ -37,15 +35,10 @@ export async function endSession(session: SessionId, parts: EndSessionParts): Pr
 }
 
 /** By going on with it over a connection of our own. */
-async function endAt(address: Address, session: SessionId, parts: EndSessionParts): Promise<void> {
-  const peer = await connectPeer(parts.surroundings, {
-    address,
-    hello: { role: "client", id: parts.clientName },
-    ownTable: {},
-    handlers: {},
-    remoteTable: nameServerMethods,
-    signal: parts.signal,
-  });
+async function endOnce(session: SessionId, parts: EndSessionParts): Promise<void> {
+  const { surroundings, addresses, clientName, signal } = parts;
+  const hello = { role: "client", id: clientName } as const;
+  const peer = await connectServer(surroundings, { addresses, hello, ownTable: {}, handlers: {}, signal });
   try {
     await peer.call("openSession", { resume: session, clientName: parts.clientName });
     // Of the old one, or, if that had ended already, of the one that was opened instead.

@@ -1,7 +1,7 @@
 /** `dfs fsck`, `dfs dump` and `dfs load` on the command line. */
 import { Option, type Command } from "commander";
 import type { Address } from "../rpc/types.ts";
-import { parseAddress } from "./usage.ts";
+import { parseAddresses, serverArgument } from "./usage.ts";
 
 /** Exit status of fsck(8) for a wrong command line. */
 export const fsckUsageStatus = 16;
@@ -17,15 +17,16 @@ export function addFsck(program: Command, secretFile: Option, ended: (status: nu
     .option("--repair", "correct what can be corrected for certain", false)
     .option("--data", "read and verify every copy of every block", false)
     .addOption(
-      new Option("--name-server <host:port>", "default: that of the mount, else 127.0.0.1:7400").argParser(
-        parseAddress,
-      ),
+      new Option(
+        "--name-server <host:port>",
+        `${serverArgument} (default: that of the mount, else 127.0.0.1:7400)`,
+      ).argParser(parseAddresses),
     )
     .addOption(secretFile)
     .action(
       async (
         path: string | undefined,
-        options: { repair: boolean; data: boolean; nameServer?: Address; secretFile?: string },
+        options: { repair: boolean; data: boolean; nameServer?: Address[]; secretFile?: string },
       ) => {
         ended(await (await import("./fsck.ts")).runFsck({ path, ...options }));
       },
@@ -36,10 +37,10 @@ export function addDump(program: Command, secretFile: Option): void {
   program
     .command("dump")
     .description("Write all metadata to standard output, as lines of JSON, while they are in use.")
-    .argument("[host:port]", "the name server", parseAddress, { host: "127.0.0.1", port: 7400 })
+    .argument("[host:port]", serverArgument, parseAddresses, [{ host: "127.0.0.1", port: 7400 }])
     .addOption(secretFile)
-    .action(async (address: Address, options: { secretFile?: string }) => {
-      await (await import("./dump.ts")).runDump(address, options.secretFile);
+    .action(async (addresses: Address[], options: { secretFile?: string }) => {
+      await (await import("./dump.ts")).runDump(addresses, options.secretFile);
     });
   program
     .command("load")

@@ -3,13 +3,12 @@ import { resolve } from "node:path";
 import { silentLog } from "../base/log.ts";
 import { nameFromText, type Name } from "../base/name.ts";
 import type { Found, FsckSummary } from "../protocol/check-methods.ts";
-import { nameServerMethods } from "../protocol/name-server.ts";
-import { connectPeer } from "../rpc/open.ts";
 import type { Address } from "../rpc/types.ts";
 import { CommandFailure } from "./failure.ts";
-import { mountAbove } from "./mounts.ts";
+import { mountAbove, serversOf } from "./mounts.ts";
+import { connectAsOperator } from "./operator.ts";
 import { createSurroundings } from "./surroundings.ts";
-import { formatAddress, parseAddress } from "./usage.ts";
+import { formatAddresses, parseAddresses } from "./usage.ts";
 
 const fsckStatus = { clean: 0, corrected: 1, errorsLeft: 4, failed: 8 } as const;
 
@@ -17,21 +16,15 @@ export interface FsckCommand {
   readonly path: string | undefined;
   readonly repair: boolean;
   readonly data: boolean;
-  readonly nameServer?: Address;
+  readonly nameServer?: readonly Address[];
   readonly secretFile?: string;
 }
 
 export async function runFsck(command: FsckCommand): Promise<number> {
-  const { address, path } = whatToCheck(command);
+  const { addresses, path } = whatToCheck(command);
   const surroundings = createSurroundings(silentLog, { secretFile: command.secretFile });
   try {
-    const peer = await connectPeer(surroundings, {
-      address,
-      hello: { role: "admin", id: `fsck-${String(process.pid)}` },
-      ownTable: {},
-      handlers: {},
-      remoteTable: nameServerMethods,
-    });
+    const peer = await connectAsOperator(surroundings, addresses, "fsck");
     await peer.call("fsckStart", { repair: command.repair, data: command.data, path });
     for (;;) {
       const { found, end } = (await peer.call("fsckNext", {})).reply;
@@ -42,7 +35,7 @@ export async function runFsck(command: FsckCommand): Promise<number> {
       return statusOf(end);
     }
   } catch (cause) {
-    throw new CommandFailure(`${formatAddress(address)} was not checked: ${(cause as Error).message}`, {
+    throw new CommandFailure(`${formatAddresses(addresses)} was not checked: ${(cause as Error).message}`, {
       status: fsckStatus.failed,
       cause,
     });
@@ -50,14 +43,16 @@ export async function runFsck(command: FsckCommand): Promise<number> {
 }
 
 /** A path in a mount is one of the filesystem that is mounted there; any other is one of the filesystem itself. */
-function whatToCheck({ path, nameServer }: FsckCommand): { address: Address; path: Name[] } {
-  const fallback = nameServer ?? { host: "127.0.0.1", port: 7400 };
-  if (path === undefined) return { address: fallback, path: [] };
+function whatToCheck({ path, nameServer }: FsckCommand): { addresses: readonly Address[]; path: Name[] } {
+  const fallback = nameServer ?? [{ host: "127.0.0.1", port: 7400 }];
+  if (path === undefined) return { addresses: fallback, path: [] };
   const whole = resolve(path);
   const mount = mountAbove(whole);
-  if (mount === undefined) return { address: fallback, path: namesOf(path) };
-  const source = mount.source.split(",")[0] ?? mount.source;
-  return { address: nameServer ?? parseAddress(source), path: namesOf(whole.slice(mount.mountPoint.length)) };
+  if (mount === undefined) return { addresses: fallback, path: namesOf(path) };
+  return {
+    addresses: nameServer ?? serversOf(mount.mountPoint, parseAddresses(mount.source)),
+    path: namesOf(whole.slice(mount.mountPoint.length)),
+  };
 }
 
 function namesOf(path: string): Name[] {

@@ -111,7 +111,12 @@ function takeOver(serving: Serving, supervisor: Supervisor, estate: Estate, gene
     locks: command.options.locks,
     generation,
     connect: (firstHandle, signal) =>
-      succeedClient(clientParts(serving, supervisor), { sessions: estate.sessions, firstHandle, signal }),
+      succeedClient(clientParts(serving, supervisor), {
+        sessions: estate.sessions,
+        servers: estate.servers,
+        firstHandle,
+        signal,
+      }),
     waitMillis: command.options.timeoutMillis,
     onServing() {
       log.info({ mountPoint, source, generation }, "the mount goes on");
@@ -171,5 +176,8 @@ function clientParts({ command, log }: Serving, supervisor: Supervisor | undefin
     options: command.options,
     log,
     onSession: (session) => supervisor?.session(session),
+    onServers: (servers) => {
+      supervisor?.servers(servers);
+    },
   };
 }

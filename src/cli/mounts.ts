@@ -1,10 +1,13 @@
 /**
- * Which process serves which mount point: a small file per mount in a runtime folder, because the kernel tells neither.
+ * Which process serves which mount point, and which servers it uses: small files per mount in a runtime folder, because
+ * the kernel does not tell, and because a name server may have taken over since the mount was made.
  * Also what /proc knows of mounts; reading it never touches the mount itself.
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
+import type { KnownServers } from "../remote/types.ts";
+import type { Address } from "../rpc/types.ts";
 import { livingProcess, writePidFile } from "./daemon.ts";
 import type { ProcessIdentity } from "./processes.ts";
 
@@ -17,8 +20,25 @@ export function recordMount(mountPoint: string): { forget(): void } {
   return {
     forget: () => {
       rmSync(path, { force: true });
+      rmSync(serversPath(mountPoint), { force: true });
     },
   };
+}
+
+/** Where the client of this mount finds its servers now. */
+export function recordServers(mountPoint: string, { address, nodes }: KnownServers): void {
+  const path = serversPath(mountPoint);
+  mkdirSync(runtimeFolder, { recursive: true, mode: 0o755 });
+  writeFileSync(`${path}.new`, JSON.stringify([address, ...nodes]));
+  renameSync(`${path}.new`, path);
+}
+
+/** Where to look for the name server of a mount: where its client found it, where it was told to look, storage nodes. */
+export function serversOf(mountPoint: string, told: readonly Address[]): readonly Address[] {
+  const path = serversPath(mountPoint);
+  if (!existsSync(path)) return told;
+  const [last, ...nodes] = JSON.parse(readFileSync(path, "utf8")) as Address[];
+  return [...(last === undefined ? [] : [last]), ...told, ...nodes];
 }
 
 /** The living dfs process that serves this mount point. */
@@ -27,8 +47,15 @@ export function mountServer(mountPoint: string): ProcessIdentity | undefined {
 }
 
 function recordPath(mountPoint: string): string {
-  const digest = createHash("sha256").update(resolve(mountPoint)).digest("hex").slice(0, 16);
-  return `${runtimeFolder}/mount-${digest}.pid`;
+  return `${runtimeFolder}/mount-${digestOf(mountPoint)}.pid`;
+}
+
+function serversPath(mountPoint: string): string {
+  return `${runtimeFolder}/mount-${digestOf(mountPoint)}.servers`;
+}
+
+function digestOf(mountPoint: string): string {
+  return createHash("sha256").update(resolve(mountPoint)).digest("hex").slice(0, 16);
 }
 
 export interface MountEntry {

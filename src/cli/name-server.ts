@@ -27,6 +27,8 @@ import { createSurroundings } from "./surroundings.ts";
 export interface NameServerCommand {
   readonly data: string;
   readonly listen: Address;
+  /** Where others reach it; absent: where it listens. */
+  readonly advertise?: Address;
   readonly replicas: number;
   /** Absent: as many as `replicas`. */
   readonly minReplicas?: number;
@@ -48,7 +50,9 @@ export async function runNameServer(command: NameServerCommand): Promise<number>
   const lock = await lockFolder(command.data);
   refuseHalfLoaded(command.data);
   const disk = await openSystemDisk(command.data);
-  const address = isAnywhere(command.listen) ? null : command.listen;
+  const address = command.advertise ?? (isAnywhere(command.listen) ? null : command.listen);
+  if (address === null)
+    log.warn({}, "storage nodes cannot tell anybody where this name server is: give it --advertise HOST:PORT");
   if (command.recover === undefined) await refuseUnfinished(disk);
   else {
     const clear = (path: string): Promise<void> => rm(join(command.data, path), { recursive: true });

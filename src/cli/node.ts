@@ -1,26 +1,19 @@
 /** `dfs node drain|undrain|remove`: tells the name server what was decided. */
 import { silentLog } from "../base/log.ts";
-import { nameServerMethods } from "../protocol/name-server.ts";
-import { connectPeer } from "../rpc/open.ts";
 import type { Address } from "../rpc/types.ts";
 import { CommandFailure } from "./failure.ts";
+import { connectAsOperator } from "./operator.ts";
 import { createSurroundings } from "./surroundings.ts";
 
 export async function decideNode(command: {
   readonly which: string;
   readonly decision: "drain" | "undrain" | "remove";
-  readonly address: Address;
+  readonly addresses: readonly Address[];
   readonly secretFile: string | undefined;
 }): Promise<void> {
   const surroundings = createSurroundings(silentLog, { secretFile: command.secretFile });
   try {
-    const peer = await connectPeer(surroundings, {
-      address: command.address,
-      hello: { role: "admin", id: `node-${String(process.pid)}` },
-      ownTable: {},
-      handlers: {},
-      remoteTable: nameServerMethods,
-    });
+    const peer = await connectAsOperator(surroundings, command.addresses, "node");
     await peer.call("decideNode", { node: command.which, decision: command.decision });
     peer.close("done");
   } catch (cause) {

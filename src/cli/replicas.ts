@@ -11,9 +11,9 @@ import type { NameServerMethods } from "../protocol/name-server.ts";
 import { connectInPassing, inSession, resolveNames, type Server } from "../remote/passing-client.ts";
 import type { Address, ReplyOf } from "../rpc/types.ts";
 import { CommandFailure } from "./failure.ts";
-import { mountAbove } from "./mounts.ts";
+import { mountAbove, serversOf } from "./mounts.ts";
 import { createSurroundings } from "./surroundings.ts";
-import { formatBytes, parseAddress, parseAddresses } from "./usage.ts";
+import { formatBytes, parseAddresses } from "./usage.ts";
 
 type Part = ReplyOf<NameServerMethods, "getReplicas">["parts"][number];
 
@@ -82,7 +82,8 @@ async function atPath<T>(
 ): Promise<T> {
   try {
     const { addresses, names } = placeOf(path);
-    const server = await connect(addresses, secretFile);
+    const surroundings = createSurroundings(silentLog, { secretFile });
+    const server = await connectInPassing(surroundings, { addresses, id: `replicas-${String(process.pid)}` });
     return await inSession(server, `dfs replicas, process ${String(process.pid)}`, async () =>
       run(server, await resolveNames(server, names)),
     );
@@ -92,15 +93,18 @@ async function atPath<T>(
   }
 }
 
-/** `HOST:PORT:/path` is one of the filesystem itself; any other is looked for in a mount on this machine. */
+/** `HOST:PORT:/path` (several HOST:PORT, separated by commas) is one of the filesystem itself; any other is looked for in a mount on this machine. */
 function placeOf(path: string): Place {
   const remote = /^(\S*:\d{1,5}):(\/.*)$/.exec(path);
-  if (remote !== null) return { addresses: [parseAddress(remote[1] ?? "")], names: namesOf(remote[2] ?? "") };
+  if (remote !== null) return { addresses: parseAddresses(remote[1] ?? ""), names: namesOf(remote[2] ?? "") };
   const whole = realpathSync(path);
   const mount = mountAbove(whole);
   if (mount === undefined)
     throw new CommandFailure(`${path} is not in a dfs mount (HOST:PORT:/path names one elsewhere)`);
-  return { addresses: parseAddresses(mount.source), names: namesOf(whole.slice(mount.mountPoint.length)) };
+  return {
+    addresses: serversOf(mount.mountPoint, parseAddresses(mount.source)),
+    names: namesOf(whole.slice(mount.mountPoint.length)),
+  };
 }
 
 function namesOf(path: string): Name[] {
@@ -108,18 +112,4 @@ function namesOf(path: string): Name[] {
     .split("/")
     .filter((part) => part !== "" && part !== ".")
     .map(nameFromText);
-}
-
-/** To the first one that answers. */
-async function connect(addresses: readonly Address[], secretFile: string | undefined): Promise<Server> {
-  const surroundings = createSurroundings(silentLog, { secretFile });
-  let problem: unknown;
-  for (const address of addresses) {
-    try {
-      return await connectInPassing(surroundings, { address, id: `replicas-${String(process.pid)}` });
-    } catch (error) {
-      problem = error;
-    }
-  }
-  throw problem as Error;
 }

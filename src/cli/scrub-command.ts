@@ -1,11 +1,15 @@
 /** `dfs scrub`: its options and help. */
 import type { Command, Option } from "commander";
 import type { Address } from "../rpc/types.ts";
-import { parseAddress } from "./usage.ts";
+import { parseAddresses, serverArgument } from "./usage.ts";
 
 export function addScrub(
   program: Command,
-  shared: { readonly secretFile: Option; readonly nameServer: Address; readonly say: (line: string) => void },
+  shared: {
+    readonly secretFile: Option;
+    readonly nameServer: readonly Address[];
+    readonly say: (line: string) => void;
+  },
   onStatus: (status: number) => void,
 ): void {
   program
@@ -14,12 +18,12 @@ export function addScrub(
       "Show how far the storage nodes are with verifying their blocks. With --now: verify everything, exit status 0: " +
         "no damage, 1: repaired, 4: damage is left, 8: not all nodes could be asked (added up).",
     )
-    .argument("[host:port]", "the name server", parseAddress, shared.nameServer)
+    .argument("[host:port]", serverArgument, parseAddresses, shared.nameServer)
     .option("--now", "read everything on all nodes and wait for the end", false)
     .addOption(shared.secretFile)
-    .action(async (address: Address, options: { now: boolean; secretFile?: string }) => {
+    .action(async (addresses: Address[], options: { now: boolean; secretFile?: string }) => {
       const { scrubNow, showScrub } = await import("./scrub.ts");
-      if (options.now) onStatus(await scrubNow(address, options.secretFile, shared.say));
-      else await showScrub(address, options.secretFile, shared.say);
+      if (options.now) onStatus(await scrubNow(addresses, options.secretFile, shared.say));
+      else await showScrub(addresses, options.secretFile, shared.say);
     });
 }

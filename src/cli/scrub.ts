@@ -1,16 +1,15 @@
 /** `dfs scrub`: how far the storage nodes' scrubs are; `--now` orders a pass of all of them and waits for its end. */
 import { sleep, systemClock } from "../base/clock.ts";
 import { silentLog } from "../base/log.ts";
-import { nameServerMethods } from "../protocol/name-server.ts";
 import type { ScrubReport } from "../protocol/scrub-methods.ts";
 import type { StatusReply } from "../protocol/status.ts";
-import { connectPeer } from "../rpc/open.ts";
 import type { Address } from "../rpc/types.ts";
 import { CommandFailure } from "./failure.ts";
 import { scrubTable } from "./scrub-table.ts";
 import { fetchStatus } from "./status.ts";
+import { connectAsOperator } from "./operator.ts";
 import { createSurroundings } from "./surroundings.ts";
-import { formatAddress } from "./usage.ts";
+import { formatAddresses } from "./usage.ts";
 
 /** As fsck(8): damage was repaired; damage is left; not everything could be looked at. */
 const repairedStatus = 1;
@@ -25,22 +24,22 @@ const repairMillis = 60_000;
 
 /** How far everybody is. */
 export async function showScrub(
-  address: Address,
+  addresses: readonly Address[],
   secretFile: string | undefined,
   say: (line: string) => void,
 ): Promise<void> {
-  for (const line of scrubTable((await fetchStatus(address, secretFile)).nodes, systemClock)) say(line);
+  for (const line of scrubTable((await fetchStatus(addresses, secretFile)).nodes, systemClock)) say(line);
 }
 
 type Node = StatusReply["nodes"][number];
 
 export async function scrubNow(
-  address: Address,
+  addresses: readonly Address[],
   secretFile: string | undefined,
   say: (line: string) => void,
 ): Promise<number> {
-  const before = new Map((await fetchStatus(address, secretFile)).nodes.map((node) => [node.id, node]));
-  const ordered = await orderAll(address, secretFile);
+  const before = new Map((await fetchStatus(addresses, secretFile)).nodes.map((node) => [node.id, node]));
+  const ordered = await orderAll(addresses, secretFile);
   let incomplete = 0;
   const wanted = new Map<string, number>();
   for (const { node, ordered: number, problem } of ordered) {
@@ -56,7 +55,7 @@ export async function scrubNow(
   let movedAt = systemClock.monotonicMillis();
   for (let isOver = false; !isOver;) {
     await sleep(systemClock, lookMillis);
-    nodes = (await fetchStatus(address, secretFile)).nodes.filter(({ id }) => wanted.has(id));
+    nodes = (await fetchStatus(addresses, secretFile)).nodes.filter(({ id }) => wanted.has(id));
     const text = scrubTable(nodes, systemClock).join("\n");
     if (text !== told) movedAt = systemClock.monotonicMillis();
     if (text !== told) say(text);
@@ -81,24 +80,18 @@ export async function scrubNow(
 }
 
 async function orderAll(
-  address: Address,
+  addresses: readonly Address[],
   secretFile: string | undefined,
 ): Promise<{ node: string; ordered: number | null; problem: string }[]> {
   const surroundings = createSurroundings(silentLog, { secretFile });
   try {
-    const peer = await connectPeer(surroundings, {
-      address,
-      hello: { role: "admin", id: `scrub-${String(process.pid)}` },
-      ownTable: {},
-      handlers: {},
-      remoteTable: nameServerMethods,
-    });
+    const peer = await connectAsOperator(surroundings, addresses, "scrub");
     const { reply } = await peer.call("scrubAll", {});
     peer.close("done");
     return reply.nodes;
   } catch (cause) {
     throw new CommandFailure(
-      `the scrub could not be ordered at ${formatAddress(address)}: ${(cause as Error).message}`,
+      `the scrub could not be ordered at ${formatAddresses(addresses)}: ${(cause as Error).message}`,
       {
         cause,
       },

@@ -2,32 +2,25 @@
 import colors from "picocolors";
 import { systemClock } from "../base/clock.ts";
 import { silentLog } from "../base/log.ts";
-import { nameServerMethods } from "../protocol/name-server.ts";
 import { type StatusReply } from "../protocol/status.ts";
-import { connectPeer } from "../rpc/open.ts";
 import type { Address } from "../rpc/types.ts";
 import { CommandFailure } from "./failure.ts";
 import { journalLine } from "./journal-line.ts";
 import { scrubTable } from "./scrub-table.ts";
+import { connectAsOperator } from "./operator.ts";
 import { createSurroundings } from "./surroundings.ts";
 import { table } from "./text-table.ts";
-import { formatAddress, formatBytes } from "./usage.ts";
+import { formatAddresses, formatBytes } from "./usage.ts";
 
-export async function fetchStatus(address: Address, secretFile: string | undefined): Promise<StatusReply> {
+export async function fetchStatus(addresses: readonly Address[], secretFile: string | undefined): Promise<StatusReply> {
   const surroundings = createSurroundings(silentLog, { secretFile });
   try {
-    const peer = await connectPeer(surroundings, {
-      address,
-      hello: { role: "admin", id: `status-${String(process.pid)}` },
-      ownTable: {},
-      handlers: {},
-      remoteTable: nameServerMethods,
-    });
+    const peer = await connectAsOperator(surroundings, addresses, "status");
     const { reply } = await peer.call("status", {});
     peer.close("done");
     return reply.status as StatusReply;
   } catch (cause) {
-    throw new CommandFailure(`no name server answers at ${formatAddress(address)}: ${(cause as Error).message}`, {
+    throw new CommandFailure(`no name server answers at ${formatAddresses(addresses)}: ${(cause as Error).message}`, {
       cause,
     });
   }

@@ -16,14 +16,15 @@ import { encodeInvalidateInode } from "../fuse/encode-notification.ts";
 import { generationMax } from "../fuse/handle-ranges.ts";
 import { notedIn, type NoteFiles } from "../fuse/kernel-pages.ts";
 import { endMount } from "../fuse/mount.ts";
+import type { KnownServers } from "../remote/types.ts";
 import { reportFailure, reportReady } from "./daemon.ts";
 import { startDriver, type DriverEnd, type DriverProcess } from "./driver-process.ts";
-import { recordMount, runtimeFolder } from "./mounts.ts";
+import { recordMount, recordServers, runtimeFolder } from "./mounts.ts";
 import { createPlainLog } from "./plain-log.ts";
 import { createRestartBudget } from "./restart-budget.ts";
 import type { Estate } from "./supervision.ts";
 
-type Connected = Omit<Estate, "sessions">;
+type Connected = Omit<Estate, "sessions" | "servers">;
 
 /** Further ones have ended long since. */
 const sessionsMax = 16;
@@ -35,6 +36,7 @@ export async function superviseMount(mountPoint: string, args: readonly string[]
   const budget = createRestartBudget(systemClock);
   let estate: Connected | undefined;
   let sessions: readonly SessionId[] = [];
+  let servers: KnownServers | undefined;
   let record: { forget(): void } | undefined;
   let driver: DriverProcess | undefined;
   const stopping = new AbortController();
@@ -49,7 +51,7 @@ export async function superviseMount(mountPoint: string, args: readonly string[]
       driver = startDriver({
         args,
         fds,
-        start: { generation, estate: estate && { ...estate, sessions } },
+        start: { generation, estate: estate && { ...estate, sessions, servers } },
         log,
         news: {
           connected(negotiated, device) {
@@ -57,6 +59,14 @@ export async function superviseMount(mountPoint: string, args: readonly string[]
           },
           session(session) {
             sessions = [...sessions, session].slice(-sessionsMax);
+          },
+          servers(known) {
+            servers = known;
+            try {
+              recordServers(mountPoint, known);
+            } catch (error) {
+              log.warn({ problem: String(error) }, "other commands cannot be told where this mount's servers are");
+            }
           },
           ready() {
             sessions = sessions.slice(-1);

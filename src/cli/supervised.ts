@@ -6,12 +6,14 @@ import type { Clock } from "../base/clock.ts";
 import type { SessionId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import type { Negotiated } from "../fuse/negotiate.ts";
+import type { KnownServers } from "../remote/types.ts";
 import type { FromDriver, Start } from "./supervision.ts";
 
 export interface Supervisor {
   readonly start: Start;
   connected(negotiated: Negotiated, device: string | undefined): void;
   session(session: SessionId): void;
+  servers(servers: KnownServers): void;
   ready(): void;
   ending(): void;
   over(): void;
@@ -38,6 +40,9 @@ export async function meetSupervisor(clock: Clock): Promise<Supervisor> {
     },
     session(session) {
       send({ kind: "session", session });
+    },
+    servers(servers) {
+      send({ kind: "servers", servers });
     },
     ready() {
       send({ kind: "ready" });

@@ -1,6 +1,7 @@
 /** What a supervisor and the driver that it has started say to each other, over the driver's IPC channel. */
 import type { SessionId } from "../base/ids.ts";
 import type { Negotiated } from "../fuse/negotiate.ts";
+import type { KnownServers } from "../remote/types.ts";
 import type { Report } from "./daemon.ts";
 
 /** Descriptors that a driver is started with: the device, and the notes about the kernel's pages. */
@@ -13,6 +14,8 @@ export interface Estate {
   readonly device: string | undefined;
   /** Those that may not have ended. */
   readonly sessions: readonly SessionId[];
+  /** Absent: none was opened. */
+  readonly servers?: KnownServers | undefined;
 }
 
 /** First message to a driver. */
@@ -29,6 +32,8 @@ export type FromDriver =
   | { readonly kind: "connected"; readonly negotiated: Negotiated; readonly device: string | undefined }
   /** It has opened a session: the latest. */
   | { readonly kind: "session"; readonly session: SessionId }
+  /** It has a connection to a name server: the latest. */
+  | { readonly kind: "servers"; readonly servers: KnownServers }
   /** It is about to unmount, and then to end. */
   | { readonly kind: "ending" }
   /** The mount is gone: nothing to take over. */

@@ -19,8 +19,15 @@ export function parseAddresses(text: string): Address[] {
   return text.split(",").map(parseAddress);
 }
 
+/** How commands explain where they look for the name server. */
+export const serverArgument = "the name server, or a storage node that knows it; several, separated by commas";
+
 export function formatAddress({ host, port }: Address): string {
   return `${host.includes(":") ? `[${host}]` : host}:${String(port)}`;
+}
+
+export function formatAddresses(addresses: readonly Address[]): string {
+  return addresses.map(formatAddress).join(",");
 }
 
 const units: Readonly<Record<string, number>> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };

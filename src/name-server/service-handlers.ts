@@ -64,6 +64,7 @@ export function createServiceHandlers(parts: {
       session: session.id,
       resumed,
       cluster: parts.cluster(),
+      epoch: store.epoch,
       ttlMillis: sessions.ttlMillis,
       serverNanos: clock.wallNanos(),
       leasesKept: resumed && !session.awaited,

@@ -87,7 +87,10 @@ export const journalMethods = table({
   },
   /** Records from the one that has batch `first` (or begins the copy) on: as many as fit, at least one; none at the end. */
   readJournal: { request: z.object({ ...claim, first: count }), reply: nothing },
-  /** For everybody: where the server of the highest epoch was last known to be. */
+  /**
+   * For everybody: what this node has promised, and where that server said that it is (null: it did not say). It may not
+   * serve yet, or not any more: a hint, by which whoever lost the name server finds it (see ask-nodes.ts).
+   */
   nameServerAddress: { request: nothing, reply: z.object({ epoch: count, address: address.nullable() }) },
 });
 export type JournalMethods = typeof journalMethods;

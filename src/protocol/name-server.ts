@@ -32,7 +32,8 @@ const schemas = {
   /**
    * Opens a session, or resumes one after a broken connection or a restart of the server. A `resume` that has expired
    * gives a new session with `resumed` false: everything of the old one is lost. `leasesKept`: the server still knows
-   * the leases of a resumed session; else (it was restarted) the client reclaims them before anything else.
+   * the leases of a resumed session; else (it was restarted) the client reclaims them before anything else. `epoch`: the
+   * server's; a client that has seen a higher one does not believe it.
    */
   openSession: {
     request: z.object({ resume: sessionId.optional(), clientName: z.string().max(255) }),
@@ -40,6 +41,7 @@ const schemas = {
       session: sessionId,
       resumed: z.boolean(),
       cluster: clusterId,
+      epoch: count,
       ttlMillis: count,
       serverNanos: nanos,
       leasesKept: z.boolean(),

@@ -2,6 +2,8 @@
 import type { Clock } from "../base/clock.ts";
 import { FsError, errnoOf, type ErrnoName } from "../base/errno.ts";
 import { limits } from "../base/limits.ts";
+import type { AskOptions } from "../protocol/ask-nodes.ts";
+import type { JournalMethods } from "../protocol/journal-methods.ts";
 import type { Address, Handlers, Hello, MethodTable, Peer } from "../rpc/types.ts";
 
 /** Opens a connection and shakes hands. Rejects with FsError; the tables of methods are the function's own business. */
@@ -58,6 +60,34 @@ export function connectInTime<Own extends MethodTable, Remote extends MethodTabl
       },
     );
   });
+}
+
+/** As `connectInTime`; EHOSTUNREACH when the other side has proved another role. */
+export async function connectTo<Own extends MethodTable, Remote extends MethodTable>(
+  role: Hello["role"],
+  ...how: Parameters<typeof connectInTime<Own, Remote>>
+): Promise<Peer<Remote>> {
+  const peer = await connectInTime(...how);
+  if (peer.remote.role === role) return peer;
+  peer.close(`a ${role} was expected here`);
+  throw new FsError("EHOSTUNREACH", `at ${addressName(how[1])} is a ${peer.remote.role}, not a ${role}`);
+}
+
+/** Asks a storage node where the name server is, over a connection of its own. */
+export function askingNodes(
+  connect: Connect<NoMethods, JournalMethods>,
+  options: { clientName: string; clock: Clock },
+): AskOptions["ask"] {
+  const hello = { role: "client", id: options.clientName } as const;
+  return async (address, signal) => {
+    const how = { handlers: {}, hello, signal, clock: options.clock };
+    const peer = await connectTo("storage-node", connect, address, how);
+    try {
+      return (await peer.call("nameServerAddress", {}, { deadlineMillis: limits.connectMillis, signal })).reply;
+    } finally {
+      peer.close("done");
+    }
+  };
 }
 
 export function addressName({ host, port }: Address): string {

@@ -6,6 +6,7 @@
  * old; a heartbeat; locks are taken again; what ran ahead is sent; leases are reclaimed; `onSession` is told of a
  * resumption; then the waiting calls are sent.
  */
+import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import { FsError } from "../base/errno.ts";
 import type { ClusterId, SessionId } from "../base/ids.ts";
@@ -13,23 +14,27 @@ import { limits } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import type { ClientMethods } from "../protocol/client.ts";
+import type { JournalMethods } from "../protocol/journal-methods.ts";
 import type { LeaseGrant, LeaseNews } from "../protocol/leases.ts";
 import type { NameServerMethods } from "../protocol/name-server.ts";
 import type { ClusterMap } from "../protocol/types.ts";
 import type { Address, Handlers, ReplyOf, RequestOf } from "../rpc/types.ts";
-import { connectInTime, type Connect } from "./connect.ts";
+import { addressName, askingNodes, connectTo, type Connect, type NoMethods } from "./connect.ts";
 import { AheadQueue, type AheadLog } from "./ahead-log.ts";
 import { ReservedInodes, type InodeNumbers } from "./inode-numbers.ts";
 import { LockCalls } from "./lock-calls.ts";
 import { ServerCalls, type Reading } from "./server-calls.ts";
 import { ServerLink, sessionLost, type ServerPeer } from "./server-link.ts";
+import { ServerPlaces } from "./server-places.ts";
 import { Session } from "./session.ts";
-import type { Changing, NameServer, NameServerEvents, NameServerOptions } from "./types.ts";
+import type { Changing, KnownServers, NameServer, NameServerEvents, NameServerOptions } from "./types.ts";
 
 export interface ConnectNameServerOptions {
-  /** Tried in turn. */
+  /** Of name servers, or of storage nodes that know where one is; at least one. */
   readonly addresses: readonly Address[];
   readonly connect: Connect<ClientMethods, NameServerMethods>;
+  /** To a storage node, to ask it where the name server is. */
+  readonly connectNode: Connect<NoMethods, JournalMethods>;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -40,6 +45,8 @@ export interface ConnectNameServerOptions {
   readonly timeoutMillis?: number | undefined;
   /** How long a server is looked for at first, default `limits.callMillis`; one that is there is waited for longer. */
   readonly openMillis?: number | undefined;
+  /** What another client knew, whose place this one takes. */
+  readonly before?: KnownServers | undefined;
   /** Gives up the first opening. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -57,6 +64,7 @@ class NameServerClient implements NameServer {
   readonly #events: NameServerEvents;
   readonly #log: Log;
   readonly #session: Session;
+  readonly #places: ServerPlaces;
   readonly #link: ServerLink;
   readonly #calls: ServerCalls;
   readonly #locks: LockCalls;
@@ -68,15 +76,19 @@ class NameServerClient implements NameServer {
   #untold: LeaseNews[] | undefined;
   /** What is done about the session being a new one. */
   #told: Promise<void> | undefined;
+  #serversTold = "";
 
   constructor(options: ConnectNameServerOptions) {
     const { addresses, clock, random, log, clientName, events, connect } = options;
     this.#events = events;
     this.#log = log;
     this.#session = new Session({
-      ...{ clock, log, clientName },
+      ...{ clock, log, clientName, epoch: options.before?.epoch ?? 0 },
       onTrusted: (until) => {
         events.onTrusted(until);
+      },
+      onMap: () => {
+        if (this.#link.peer !== undefined) this.#tellServers();
       },
     });
     const handlers: Handlers<ClientMethods, NameServerMethods> = {
@@ -87,14 +99,27 @@ class NameServerClient implements NameServer {
       },
     };
     const hello = { role: "client", id: clientName } as const;
+    assert(addresses.length > 0, "no address of a name server");
+    this.#places = new ServerPlaces({
+      given: addresses,
+      last: options.before?.address,
+      nodes: () => (this.#session.cluster === undefined ? (options.before?.nodes ?? []) : this.#nodes),
+      epoch: () => this.#session.epoch,
+      ask: askingNodes(options.connectNode, { clientName, clock }),
+      ...{ clock, random, log },
+    });
     this.#link = new ServerLink({
-      addresses,
+      places: this.#places,
+      name: `the name server at ${addresses.map(addressName).join(", ")}`,
       clock,
       random,
       log,
-      dial: (address, signal) => connectInTime(connect, address, { handlers, hello, signal, clock }),
+      dial: (address, signal) => connectTo("name-server", connect, address, { handlers, hello, signal, clock }),
       enter: (peer) => this.#enter(peer),
-      stay: (peer) => this.#session.keep(peer),
+      stay: (peer) => {
+        this.#tellServers();
+        return this.#session.keep(peer);
+      },
     });
     this.#calls = new ServerCalls({ link: this.#link, clock, timeoutMillis: options.timeoutMillis ?? Infinity });
     this.#ahead = new AheadQueue({
@@ -238,6 +263,19 @@ class NameServerClient implements NameServer {
     this.#locks.clear();
     this.#link.beginEra();
     this.#told = this.#tell({ resumed: false });
+  }
+
+  get #nodes(): Address[] {
+    return this.#session.map.nodes.map(({ address }) => address);
+  }
+
+  #tellServers(): void {
+    const { last } = this.#places;
+    if (this.#events.onServers === undefined || last === undefined) return;
+    const servers = { epoch: this.#session.epoch, address: last, nodes: this.#nodes };
+    const text = JSON.stringify(servers);
+    if (text !== this.#serversTold) this.#events.onServers(servers);
+    this.#serversTold = text;
   }
 
   async #tell(state: { resumed: boolean }): Promise<void> {

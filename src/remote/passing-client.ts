@@ -7,9 +7,10 @@ import { rootIno, type Ino } from "../base/ids.ts";
 import { nameToText, type Name } from "../base/name.ts";
 import { clientMethods, type ClientMethods } from "../protocol/client.ts";
 import type { LeaseNews } from "../protocol/leases.ts";
-import { nameServerMethods, type NameServerMethods } from "../protocol/name-server.ts";
-import { connectPeer, type Surroundings } from "../rpc/open.ts";
+import type { NameServerMethods } from "../protocol/name-server.ts";
+import type { Surroundings } from "../rpc/open.ts";
 import type { Address, Handlers, Peer } from "../rpc/types.ts";
+import { connectServer } from "./connect-server.ts";
 
 export type Server = Peer<NameServerMethods>;
 
@@ -26,15 +27,13 @@ const handlers: Handlers<ClientMethods, NameServerMethods> = {
   mapChanged: () => ({}),
 };
 
-/** Rejects as `connectPeer` does. @param id says in logs whose connection it is */
+/** See `connectServer`. @param id says in logs whose connection it is */
 export function connectInPassing(
   surroundings: Surroundings,
-  { address, id }: { readonly address: Address; readonly id: string },
+  { addresses, id }: { readonly addresses: readonly Address[]; readonly id: string },
 ): Promise<Server> {
-  return connectPeer(surroundings, {
-    ...{ address, handlers, ownTable: clientMethods, remoteTable: nameServerMethods },
-    hello: { role: "client", id },
-  });
+  const hello = { role: "client", id } as const;
+  return connectServer(surroundings, { addresses, hello, ownTable: clientMethods, handlers });
 }
 
 /** A session for as long as `run` takes; the connection is closed in any case. */

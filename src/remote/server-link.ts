@@ -6,7 +6,6 @@
  * sessions: a call that was sent in one era is never sent again in another. One attempt at a time; the first one after a
  * break is made at once, then pauses grow to `limits.reconnectMillisMax`.
  */
-import { assert } from "../base/assert.ts";
 import { sleep, type Clock } from "../base/clock.ts";
 import { errnoOf, FsError } from "../base/errno.ts";
 import { limits } from "../base/limits.ts";
@@ -16,13 +15,15 @@ import type { NameServerMethods } from "../protocol/name-server.ts";
 import type { Address, Peer } from "../rpc/types.ts";
 import { createBackOff } from "./back-off.ts";
 import { addressName } from "./connect.ts";
+import type { ServerPlaces } from "./server-places.ts";
 import { WaitingLine, type WaitOptions } from "./waiting-line.ts";
 
 export type ServerPeer = Peer<NameServerMethods>;
 
 export interface LinkOptions {
-  /** Tried in turn. */
-  readonly addresses: readonly Address[];
+  readonly places: ServerPlaces;
+  /** Names in errors what is looked for. */
+  readonly name: string;
   /** Connects, within a bounded time. */
   readonly dial: (address: Address, signal: AbortSignal) => Promise<ServerPeer>;
   /** Opens or resumes the session on a new connection; calls `beginEra` if the session is a new one. */
@@ -36,6 +37,9 @@ export interface LinkOptions {
 
 /** A connection that lived for less is no reason to begin again with short pauses. */
 const steadyMillis = 1_000;
+/** A server that lets nobody in for so long: perhaps there is another one; and how often that is looked up then. */
+const patienceMillisFirst = 3_000;
+const lookMillis = 1_000;
 /** Refusals that only an operator can change. */
 const hopeless: ReadonlySet<string> = new Set(["EPERM", "EACCES", "EPROTO"]);
 
@@ -48,13 +52,12 @@ export class ServerLink {
   readonly #line: WaitingLine<ServerPeer>;
   #running: Promise<void> | undefined;
   #isEntering = false;
+  #patienceMillis = patienceMillisFirst;
   #lastError: Error | undefined;
 
   constructor(options: LinkOptions) {
-    assert(options.addresses.length > 0, "no address of a name server");
     this.#options = options;
-    const names = options.addresses.map(addressName).join(", ");
-    this.#line = new WaitingLine(options.clock, `the name server at ${names}`, limits.waitingCallsMax);
+    this.#line = new WaitingLine(options.clock, options.name, limits.waitingCallsMax);
   }
 
   /**
@@ -120,30 +123,37 @@ export class ServerLink {
   }
 
   async #run(): Promise<void> {
-    const { addresses, clock, random } = this.#options;
+    const { clock, random } = this.#options;
     const backOff = createBackOff(random, { firstMillis: 50, maxMillis: limits.reconnectMillisMax });
-    let index = 0;
-    let failures = 0;
+    let rounds = 0;
     for (;;) {
-      const address = addresses[index] as Address;
-      try {
-        const livedMillis = await this.#attempt(address);
-        failures = 0;
-        if (livedMillis >= steadyMillis) backOff.reset();
-      } catch (error) {
-        if (!this.#isClosing) this.#failed(error as Error, address, ++failures);
-        index = (index + 1) % addresses.length;
-      }
+      const livedMillis = await this.#round();
+      rounds = livedMillis === undefined ? rounds + 1 : 0;
+      if (livedMillis === undefined) this.#failed(rounds);
+      else if (livedMillis >= steadyMillis) backOff.reset();
       // All addresses are tried before there is a pause.
-      const pause = failures % addresses.length === 0 ? backOff.next() : 0;
-      await sleep(clock, pause, this.#closing.signal).catch(() => undefined);
+      await sleep(clock, backOff.next(), this.#closing.signal).catch(() => undefined);
       if (this.#isClosing) return;
     }
   }
 
+  /** Tries one address after the other. Resolves with how long the connection to one lived; undefined: none did. */
+  async #round(): Promise<number | undefined> {
+    for await (const address of this.#options.places.round(this.#closing.signal)) {
+      if (this.#isClosing) return undefined;
+      try {
+        return await this.#attempt(address);
+      } catch (error) {
+        this.#lastError = error as Error;
+        if (this.era === 0 && hopeless.has(errnoOf(error))) this.#line.failAll(error as Error);
+      }
+    }
+    return undefined;
+  }
+
   /** One connection from its opening to its end. Resolves with how long it lived, rejects if it never came to life. */
   async #attempt(address: Address): Promise<number> {
-    const { clock, dial, enter, stay, log } = this.#options;
+    const { clock, places, dial, enter, stay, log } = this.#options;
     const closing = this.#closing.signal;
     const peer = await dial(address, closing);
     const onClosing = (): void => {
@@ -153,9 +163,11 @@ export class ServerLink {
     try {
       if (closing.aborted) throw closing.reason as Error;
       this.#isEntering = true;
-      await enter(peer);
+      await this.#watched(peer, address, enter(peer));
       if (!peer.isOpen) throw new FsError("ECONNRESET", "the connection broke while the session was being opened");
       const since = clock.monotonicMillis();
+      this.#patienceMillis = patienceMillisFirst;
+      places.reached(address);
       this.peer = peer;
       const leave = stay(peer);
       for (const waiter of this.#line.all()) waiter.go(peer);
@@ -172,14 +184,33 @@ export class ServerLink {
     }
   }
 
-  #failed(error: Error, address: Address, failures: number): void {
-    const { log, addresses } = this.#options;
-    this.#lastError = error;
-    // An outage of hours is one line when it begins and then one in a hundred.
-    if (failures === addresses.length || failures % (100 * addresses.length) === 0) {
-      log.warn({ server: addressName(address), err: error, failures }, "the name server cannot be reached, trying on");
+  /**
+   * Settles with `entering`. While that takes long, storage nodes are asked whether another server has taken over: then
+   * this connection is closed, so that the other one is tried; the next time it may take longer.
+   */
+  async #watched(peer: ServerPeer, address: Address, entering: Promise<void>): Promise<void> {
+    const { clock, places, log } = this.#options;
+    const entered = new AbortController();
+    const watching = (async () => {
+      await sleep(clock, this.#patienceMillis, entered.signal);
+      while (!(await places.isOvertaken(address, entered.signal))) await sleep(clock, lookMillis, entered.signal);
+      if (entered.signal.aborted) return;
+      this.#patienceMillis *= 2;
+      log.warn({ server: addressName(address) }, "the name server does not answer, and another one has taken over");
+      peer.close("another name server has taken over");
+    })().catch(() => undefined);
+    try {
+      await entering;
+    } finally {
+      entered.abort();
+      await watching;
     }
-    if (this.era === 0 && hopeless.has(errnoOf(error))) this.#line.failAll(error);
+  }
+
+  #failed(rounds: number): void {
+    // An outage of hours is one line when it begins and then one in a hundred.
+    if (this.#isClosing || (rounds !== 1 && rounds % 100 !== 0)) return;
+    this.#options.log.warn({ err: this.#lastError, rounds }, "the name server cannot be reached, trying on");
   }
 }
 

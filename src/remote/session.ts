@@ -2,7 +2,8 @@
  * The session: opened or resumed on each new connection, kept by heartbeats, and what its replies tell (the server's
  * clock, the cluster map, free space).
  *
- * Invariants: the map's version never falls within one cluster; a client that knows one cluster never talks to another.
+ * Invariants: the map's version never falls within one cluster; a client that knows one cluster never talks to another,
+ * and one that has had a session with a server never goes to one of a lower epoch: that was replaced.
  */
 import type { Clock, Timer } from "../base/clock.ts";
 import { errnoOf, FsError } from "../base/errno.ts";
@@ -26,22 +27,37 @@ export class Session {
   cluster: ClusterId | undefined;
   map: ClusterMap = { version: 0, replicas: 1, nodes: [], groups: [] };
   bytesFree = 0;
+  /** The highest of a server that had a session with this client. */
+  epoch: number;
   readonly serverClock: ServerClock;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #clientName: string;
   readonly #onTrusted: (until: number) => void;
+  readonly #onMap: () => void;
   #ttlMillis = 0;
 
-  constructor(options: { clock: Clock; log: Log; clientName: string; onTrusted: (until: number) => void }) {
+  /** The epoch of a server whose refusal was logged. */
+  #refused = -1;
+
+  constructor(options: {
+    clock: Clock;
+    log: Log;
+    clientName: string;
+    epoch: number;
+    onTrusted: (until: number) => void;
+    onMap: () => void;
+  }) {
+    this.epoch = options.epoch;
     this.#onTrusted = options.onTrusted;
+    this.#onMap = options.onMap;
     this.#clock = options.clock;
     this.#log = options.log;
     this.#clientName = options.clientName;
     this.serverClock = createServerClock(options.clock);
   }
 
-  /** Resumes the session, or opens the first or a new one. */
+  /** Resumes the session, or opens the first or a new one. ESTALE: a server of a lower epoch than one before. */
   async open(peer: ServerPeer): Promise<Opening> {
     const resume = this.id;
     const { reply } = await peer.call("openSession", {
@@ -51,7 +67,9 @@ export class Session {
     if (this.cluster !== undefined && this.cluster !== reply.cluster) {
       throw new FsError("EPERM", `the name server is of cluster ${reply.cluster}, this client is of ${this.cluster}`);
     }
+    this.#mustBeNewest(reply.epoch);
     this.cluster = reply.cluster;
+    this.epoch = reply.epoch;
     this.id = reply.session;
     this.adopt(reply.map);
     this.#ttlMillis = reply.ttlMillis;
@@ -82,7 +100,9 @@ export class Session {
   }
 
   adopt(map: ClusterMap): void {
-    if (map.version > this.map.version || this.map.version === 0) this.map = map;
+    if (map.version <= this.map.version && this.map.version !== 0) return;
+    this.map = map;
+    this.#onMap();
   }
 
   /** Keeps the session and learns the time (its round trip is short, unlike that of an opening) and what is free. */
@@ -94,6 +114,16 @@ export class Session {
     this.#onTrusted(sent + this.#ttlMillis);
     this.bytesFree = reply.bytesFree;
     if (reply.mapVersion > this.map.version) this.#fetchMap(peer);
+  }
+
+  #mustBeNewest(epoch: number): void {
+    if (epoch >= this.epoch) return;
+    const text =
+      `the name server is of epoch ${String(epoch)}, and this client has been at one of epoch ${String(this.epoch)}, which ` +
+      "took its place: it is not believed";
+    if (epoch !== this.#refused) this.#log.error({ epoch, seen: this.epoch }, text);
+    this.#refused = epoch;
+    throw new FsError("ESTALE", text);
   }
 
   #fetchMap(peer: ServerPeer): void {

@@ -9,7 +9,7 @@ import type { NameServerMethods } from "../protocol/name-server.ts";
 import type { ClusterMap, Lock } from "../protocol/types.ts";
 import type { AheadEvents, AheadLog } from "./ahead-log.ts";
 import type { InodeNumbers } from "./inode-numbers.ts";
-import type { Handlers, Payload, RequestOf, ReplyOf } from "../rpc/types.ts";
+import type { Address, Handlers, Payload, RequestOf, ReplyOf } from "../rpc/types.ts";
 
 type Token = "op";
 /** The methods that carry `op`. */
@@ -58,7 +58,18 @@ export interface NameServer {
   close(): Promise<void>;
 }
 
+/** What a client has to know of servers to find the right one again. */
+export interface KnownServers {
+  /** The highest that it has had a session with. */
+  readonly epoch: number;
+  /** Where the name server is. */
+  readonly address: Address;
+  readonly nodes: readonly Address[];
+}
+
 export interface NameServerEvents {
+  /** There is a session on a connection, or the cluster has other storage nodes than when it was told last. */
+  onServers?(servers: KnownServers): void;
   /** Handlers of the server's calls; run in the frame's turn of the event loop. */
   readonly handlers: Omit<Handlers<ClientMethods, NameServerMethods>, "mapChanged">;
   /**

@@ -71,6 +71,11 @@ export class JournalKeeper {
     return { epoch, address };
   }
 
+  /** Where the nodes are that keep the register, this one among them. */
+  get nodes(): readonly Address[] {
+    return this.#state.now.register?.nodes.map(({ address }) => address) ?? [];
+  }
+
   get handlers(): Handlers<JournalMethods, MethodTable> {
     return {
       nameServerAddress: () => this.nameServer,

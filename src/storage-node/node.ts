@@ -5,14 +5,16 @@ import { FsError } from "../base/errno.ts";
 import { limits } from "../base/limits.ts";
 import type { NodeIdentity } from "../block-store/identity.ts";
 import type { BlockStore } from "../block-store/types.ts";
+import type { Promised } from "../protocol/ask-nodes.ts";
 import { nameServerMethods } from "../protocol/name-server.ts";
 import { journalMethods } from "../protocol/journal-methods.ts";
 import { storageNodeMethods } from "../protocol/storage-node.ts";
 import { connectPeer, serve, type Surroundings } from "../rpc/open.ts";
-import type { Address, Hello, MethodTable } from "../rpc/types.ts";
+import type { Address, Hello, MethodTable, Peer } from "../rpc/types.ts";
 import { BlockService } from "./block-service.ts";
 import { inTime } from "./in-time.ts";
 import { journalHandlers, type JournalKeeper } from "./journal-keeper.ts";
+import { NameServerPlaces } from "./name-server-places.ts";
 import { Neighbours, type ChainMember, type NodePeer } from "./neighbours.ts";
 import { onlyWhenAccepted } from "./orders.ts";
 import { Registration, type NameServerPeer } from "./registration.ts";
@@ -59,23 +61,37 @@ export async function createStorageNode(options: StorageNodeOptions): Promise<St
   const surroundings: Surroundings = { ...options.surroundings, pool };
   const hello: Omit<Hello, "versions"> = { role: "storage-node", id: identity.node };
 
-  const connectNode = async ({ node, address }: ChainMember): Promise<NodePeer> => {
-    const peer = await inTime(clock, limits.neighbourConnectMillis, (signal) =>
-      connectPeer(surroundings, {
-        address,
-        hello,
-        ownTable: noMethods,
-        handlers: {},
-        remoteTable: storageNodeMethods,
-        signal,
-      }),
+  const dial = (address: Address, millis: number, outer?: AbortSignal): Promise<Peer<typeof ownMethods>> =>
+    inTime(
+      clock,
+      millis,
+      (signal) =>
+        connectPeer(surroundings, {
+          address,
+          hello,
+          ownTable: noMethods,
+          handlers: {},
+          remoteTable: ownMethods,
+          signal,
+        }),
+      outer,
     );
+  const connectNode = async ({ node, address }: ChainMember): Promise<NodePeer> => {
+    const peer = await dial(address, limits.neighbourConnectMillis);
     if (peer.remote.role === "storage-node" && peer.remote.id === node) return peer;
     peer.close("not the node that was meant");
     throw new FsError(
       "EHOSTUNREACH",
       `at ${address.host}:${String(address.port)} is not node ${node} but ${peer.remote.id}`,
     );
+  };
+  const askNode = async (address: Address, signal: AbortSignal): Promise<Promised> => {
+    const peer = await dial(address, limits.neighbourConnectMillis, signal);
+    try {
+      return (await peer.call("nameServerAddress", {}, { deadlineMillis: limits.connectMillis, signal })).reply;
+    } finally {
+      peer.close("done");
+    }
   };
   const neighbours = new Neighbours(connectNode);
   const service = new BlockService({ store, identity, neighbours, pool, log, scrub });
@@ -90,9 +106,17 @@ export async function createStorageNode(options: StorageNodeOptions): Promise<St
   });
 
   const nameServerHandlers = onlyWhenAccepted(service.nameServerHandlers, (peer) => registration.accepted(peer));
-  const connectNameServer = async (attempt: number, signal: AbortSignal): Promise<NameServerPeer> => {
-    const addresses = nameServerAddresses(options);
-    const address = addresses[attempt % addresses.length] as Address;
+  const advertised = options.advertised ?? listener.address;
+  const places = new NameServerPlaces({
+    given: options.nameServers,
+    journal: options.journal,
+    isOther: ({ host, port }) => host !== advertised.host || port !== advertised.port,
+    ask: askNode,
+    clock,
+    random,
+  });
+  const connectNameServer = async (signal: AbortSignal): Promise<NameServerPeer> => {
+    const address = await places.next(signal);
     const peer = await inTime(
       clock,
       limits.connectMillis,
@@ -117,9 +141,12 @@ export async function createStorageNode(options: StorageNodeOptions): Promise<St
   const registration = new Registration({
     store,
     identity,
-    advertised: options.advertised ?? listener.address,
+    advertised,
     hostLabel: options.hostLabel ?? "",
     connect: connectNameServer,
+    onRegistered: () => {
+      places.registered();
+    },
     scrub,
     clock,
     random,
@@ -147,11 +174,4 @@ export async function createStorageNode(options: StorageNodeOptions): Promise<St
       await listener.close();
     },
   };
-}
-
-/** The one that claimed the highest epoch first: it may be none of those that this node was started with. */
-function nameServerAddresses({ nameServers, journal }: StorageNodeOptions): readonly Address[] {
-  const newest = journal?.nameServer.address ?? null;
-  if (newest === null) return nameServers;
-  return [newest, ...nameServers.filter(({ host, port }) => host !== newest.host || port !== newest.port)];
 }

@@ -21,8 +21,9 @@ export interface RegistrationOptions {
   /** Where clients and other nodes find this node. */
   readonly advertised: Address;
   readonly hostLabel: string;
-  /** Bounded in time. `attempt` counts from 0: which address to try. */
-  readonly connect: (attempt: number, signal: AbortSignal) => Promise<NameServerPeer>;
+  /** To where the name server may be, each time to another place. Bounded in time. */
+  readonly connect: (signal: AbortSignal) => Promise<NameServerPeer>;
+  readonly onRegistered: () => void;
   /** Absent: this node does not scrub. */
   readonly scrub?: Scrub | undefined;
   readonly clock: Clock;
@@ -84,10 +85,11 @@ export class Registration {
   async #run(): Promise<void> {
     const { clock, log } = this.#options;
     let failures = 0;
-    for (let attempt = 0; !this.#isStopping(); attempt++) {
+    while (!this.#isStopping()) {
       try {
-        await this.#serveOnce(attempt, () => {
+        await this.#serveOnce(() => {
           failures = 0;
+          this.#options.onRegistered();
         });
       } catch (error) {
         if (this.#isStopping()) return;
@@ -100,9 +102,9 @@ export class Registration {
   }
 
   /** From connecting to the end of the connection. */
-  async #serveOnce(attempt: number, onRegistered: () => void): Promise<void> {
+  async #serveOnce(onRegistered: () => void): Promise<void> {
     const { log, identity } = this.#options;
-    const peer = await this.#options.connect(attempt, this.#stopping.signal);
+    const peer = await this.#options.connect(this.#stopping.signal);
     try {
       this.#peer = peer;
       this.#mustRun();

@@ -5,6 +5,7 @@ import { silentLog } from "../../src/base/log.ts";
 import { nameFromText } from "../../src/base/name.ts";
 import { systemRandom } from "../../src/base/random.ts";
 import { clientMethods } from "../../src/protocol/client.ts";
+import { journalMethods } from "../../src/protocol/journal-methods.ts";
 import { nameServerMethods } from "../../src/protocol/name-server.ts";
 import { connectNameServer } from "../../src/remote/name-server-client.ts";
 import type { NameServer } from "../../src/remote/types.ts";
@@ -26,6 +27,8 @@ export async function fillNameServer(port: number, files: number): Promise<numbe
     addresses: [{ host: "127.0.0.1", port }],
     connect: (address, how) =>
       connectPeer(surroundings, { ...how, address, ownTable: clientMethods, remoteTable: nameServerMethods }),
+    connectNode: (address, how) =>
+      connectPeer(surroundings, { ...how, address, ownTable: {}, remoteTable: journalMethods }),
     clock: systemClock,
     random: systemRandom,
     log: silentLog,

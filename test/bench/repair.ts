@@ -91,7 +91,7 @@ async function dieAndRepair(cluster: Cluster, name: string): Promise<Repaired> {
 }
 
 function look(cluster: Cluster): Promise<StatusReply> {
-  return fetchStatus({ host: "127.0.0.1", port: cluster.port }, undefined);
+  return fetchStatus([{ host: "127.0.0.1", port: cluster.port }], undefined);
 }
 
 async function until(cluster: Cluster, holds: (status: StatusReply) => boolean): Promise<StatusReply> {

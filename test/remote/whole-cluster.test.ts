@@ -9,6 +9,7 @@ import { openIdentity } from "../../src/block-store/identity.ts";
 import { memoryBackend } from "../../src/block-store/memory-backend.ts";
 import type { BlockStore } from "../../src/block-store/types.ts";
 import { clientMethods } from "../../src/protocol/client.ts";
+import { journalMethods } from "../../src/protocol/journal-methods.ts";
 import { nameServerMethods } from "../../src/protocol/name-server.ts";
 import { storageNodeMethods } from "../../src/protocol/storage-node.ts";
 import { createBlockReader } from "../../src/remote/block-reader.ts";
@@ -59,6 +60,8 @@ function connect(cluster: TestCluster): Promise<NameServer> {
         ownTable: clientMethods,
         remoteTable: nameServerMethods,
       }),
+    connectNode: (address, options) =>
+      connectPeer(cluster.surroundings, { address, ...options, ownTable: {}, remoteTable: journalMethods }),
     clock: cluster.clock,
     random: seededRandom(5),
     log: silentLog,

@@ -4,6 +4,7 @@ import { limits } from "../../src/base/limits.ts";
 import { createContents } from "../../src/cache/contents.ts";
 import type { Operations } from "../../src/fuse/operations.ts";
 import { clientMethods } from "../../src/protocol/client.ts";
+import { journalMethods } from "../../src/protocol/journal-methods.ts";
 import { nameServerMethods } from "../../src/protocol/name-server.ts";
 import { storageNodeMethods } from "../../src/protocol/storage-node.ts";
 import { createBlockReader } from "../../src/remote/block-reader.ts";
@@ -59,6 +60,8 @@ async function mount(machine: Machine, network: Network, onLoss: () => void): Pr
     addresses: nameServerAddresses,
     connect: (address, how) =>
       connectPeer(surroundings, { ...how, address, ownTable: clientMethods, remoteTable: nameServerMethods }),
+    connectNode: (address, how) =>
+      connectPeer(surroundings, { ...how, address, ownTable: {}, remoteTable: journalMethods }),
     ...{ clock, random, log, clientName: host },
     events: {
       ...vfs.events,

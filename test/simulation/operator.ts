@@ -51,7 +51,7 @@ export function orderScrub(world: World): Promise<ReadonlyMap<string, number>> {
 /** What is at a path, or is made below it, is to have so many copies. */
 export async function setReplicas(world: World, path: string, replicas: number): Promise<void> {
   const address = { host: world.nameServer, port: namePort };
-  const server = await connectInPassing(surroundings(world), { address, id: "replicas" });
+  const server = await connectInPassing(surroundings(world), { addresses: [address], id: "replicas" });
   const names = path.split("/").filter((part) => part !== "");
   await inSession(server, "operator", async () => {
     const ino = await resolveNames(server, names.map(nameFromText));

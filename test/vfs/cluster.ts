@@ -14,6 +14,7 @@ import { openMemoryStore } from "../../src/metadata-store/open.ts";
 import { createNameServer } from "../../src/name-server/name-server.ts";
 import { peerMethods } from "../../src/name-server/types.ts";
 import { clientMethods } from "../../src/protocol/client.ts";
+import { journalMethods } from "../../src/protocol/journal-methods.ts";
 import { nameServerMethods } from "../../src/protocol/name-server.ts";
 import { storageNodeMethods } from "../../src/protocol/storage-node.ts";
 import { createBlockReader } from "../../src/remote/block-reader.ts";
@@ -121,6 +122,8 @@ async function mount(
     addresses: [address],
     connect: (to, how) =>
       connectPeer(surroundings, { ...how, address: to, ownTable: clientMethods, remoteTable: nameServerMethods }),
+    connectNode: (to, how) =>
+      connectPeer(surroundings, { ...how, address: to, ownTable: {}, remoteTable: journalMethods }),
     ...{ clock, random, log, clientName, events: vfs.events },
   });
   const nameServer = vfs.leased(runsAhead ? connected : asking(connected));

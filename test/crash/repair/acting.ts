@@ -14,7 +14,7 @@ export function addressOf(cluster: Cluster): string {
 
 /** As `cluster.status()`, in a few milliseconds. */
 export function look(cluster: Cluster): Promise<StatusReply> {
-  return fetchStatus({ host: "127.0.0.1", port: cluster.port }, undefined);
+  return fetchStatus([{ host: "127.0.0.1", port: cluster.port }], undefined);
 }
 
 export function pause(millis: number): Promise<void> {

@@ -28,6 +28,7 @@ export class FakeNameServer {
   readonly locks: { ino: number; lock: Lock }[] = [];
   readonly peers: FakePeer<NameServerMethods>[] = [];
   map: ClusterMap = { version: 1, replicas: 2, nodes: [], groups: [] };
+  epoch = 1;
   cluster = "c0c0c0c0c0c0c0c0" as ClusterId;
   /** Whether a resumed session finds its leases as it left them. */
   leasesKept = true;
@@ -102,6 +103,7 @@ export class FakeNameServer {
       session: session.id,
       resumed: old !== undefined,
       cluster: this.cluster,
+      epoch: this.epoch,
       ttlMillis: 30_000,
       serverNanos: this.clock.wallNanos(),
       leasesKept: this.leasesKept,
@@ -180,6 +182,7 @@ export function clientOptions(server: FakeNameServer): ConnectNameServerOptions 
   return {
     addresses: [{ host: "127.0.0.1", port: 7400 }],
     connect: server.connect,
+    connectNode: () => Promise.reject(new FsError("ECONNREFUSED", "there are no storage nodes")),
     clock: server.clock,
     random: seededRandom(1),
     log: silentLog,
