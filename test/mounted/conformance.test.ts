@@ -12,6 +12,8 @@ const runner = fileURLToPath(new URL("../conformance/run.ts", import.meta.url));
 const local = mkdtempSync("/var/tmp/dfs-conformance-");
 chmodSync(local, 0o755);
 const results = { local: new Map<string, string | null>(), mounted: new Map<string, string | null>() };
+/** Several times what the mounted ones take beside two other tests. */
+const secondsMax = 900;
 let cluster: Cluster | undefined;
 
 function runAll(dir: string, into: Map<string, string | null>): Promise<void> {
@@ -20,7 +22,11 @@ function runAll(dir: string, into: Map<string, string | null>): Promise<void> {
       stdio: ["ignore", "pipe", "inherit"],
       cwd: "/",
     });
-    const timer = setTimeout(() => child.kill("SIGKILL"), 400_000);
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      child.kill("SIGKILL");
+    }, secondsMax * 1000);
     createInterface({ input: child.stdout }).on("line", (line) => {
       const { title, error } = JSON.parse(line) as { title: string; error: string | null };
       into.set(title, error);
@@ -28,13 +34,17 @@ function runAll(dir: string, into: Map<string, string | null>): Promise<void> {
     child.on("error", reject);
     child.on("close", () => {
       clearTimeout(timer);
-      resolve();
+      if (!isLate) resolve();
+      else {
+        const last = [...into.keys()].at(-1) ?? "none";
+        reject(new Error(`${dir}: not done after ${String(secondsMax)} s; the last case that ended: ${last}`));
+      }
     });
   });
 }
 
 test.before(async (t) => {
-  t.timeout(900_000);
+  t.timeout(2 * secondsMax * 1000 + 60_000);
   cluster = await startCluster();
   await runAll(local, results.local);
   await runAll(cluster.mnt, results.mounted);
