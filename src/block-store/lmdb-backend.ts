@@ -9,12 +9,13 @@ import { join } from "node:path";
 import { open as openLmdb, type RootDatabase } from "lmdb";
 import type { Disk } from "../base/disk.ts";
 import { errnoOf, FsError } from "../base/errno.ts";
+import { leaveFileSum, takeFileSum } from "../base/file-sum.ts";
 import type { IndexBackend, IndexBackendFactory } from "./index-backend.ts";
 import { IndexRoom } from "./index-room.ts";
-import { indexSumPath, leaveIndexSum, takeIndexSum } from "./index-sum.ts";
 
 const folder = "index";
 const file = `${folder}/data.mdb`;
+const sum = { path: file, sumPath: "index.sum", folder: "" };
 const marker = "index.doubtful";
 /** `MDB_meta` of lmdb's mdb.c, behind a page header of 24 bytes. */
 const lmdbMagic = 0xbeefc0de;
@@ -28,7 +29,7 @@ export function lmdbBackend(disk: Disk): IndexBackendFactory {
     async open(check) {
       if (await disk.exists(marker))
         throw new FsError("EIO", "the index was damaged or could not be opened the last time");
-      await takeIndexSum(disk, file);
+      await takeFileSum(disk, sum);
       await checkFile(disk);
       await (await disk.open(marker, "create")).close();
       const backend = await openBackend(disk, check);
@@ -41,7 +42,7 @@ export function lmdbBackend(disk: Disk): IndexBackendFactory {
     },
     async discard() {
       for (const path of await namesIn(disk)) await disk.remove(path);
-      for (const path of [indexSumPath, marker]) if (await disk.exists(path)) await disk.remove(path);
+      for (const path of [sum.sumPath, marker]) if (await disk.exists(path)) await disk.remove(path);
       await disk.syncFolder("");
     },
   };
@@ -110,7 +111,7 @@ async function openBackend(disk: Disk, check: (opened: IndexBackend) => void): P
         // It is damaged: nothing may vouch for it.
       }
       await db.close();
-      if (bytes > 0) await leaveIndexSum(disk, file, bytes);
+      if (bytes > 0) await leaveFileSum(disk, sum, bytes);
     },
   };
   try {

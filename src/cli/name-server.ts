@@ -77,6 +77,7 @@ export async function runNameServer(command: NameServerCommand): Promise<number>
       nodeOutMillis: command.outAfter * 1000,
     },
     space: () => disk.space(),
+    disk,
     copies: {
       source: store,
       server: serverId,

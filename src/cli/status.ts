@@ -101,7 +101,7 @@ function repairLine(repair: StatusReply["repair"]): string {
 function verifiedText({ verifiedBytes, verifiedMillisAgo, damageReplaced }: StatusReply["metadata"]): string {
   const verified =
     verifiedMillisAgo === null
-      ? "not verified since the start"
+      ? "never verified yet"
       : `${formatBytes(verifiedBytes)} verified ${seconds(verifiedMillisAgo / 1000)} ago`;
   return damageReplaced === 0 ? verified : `${verified}; damage on the disk replaced ${String(damageReplaced)} times`;
 }

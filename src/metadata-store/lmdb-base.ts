@@ -1,32 +1,36 @@
 /**
  * `Materialised` in LMDB, folder `lmdb` of the store's root. Two databases: `values` (key to value and CRC) and `state`
- * (one key, `state`: position and table sums, written in every transaction and guarded by its version).
- *
- *   state, little endian: format 1:1 epoch:8 index:8 crc:4 table sums CRC of all before:4
+ * (one key, `state`, see `lmdb-state.ts`: written in every transaction and guarded by its version).
  *
  * Invariants: every transaction is synced before it counts; it takes place only if the stored position is the one that
- * this process knows; table sums and values change in the same transaction. A failed check leaves a file `damaged`, so
- * that the next start rebuilds the whole from snapshot and journal.
+ * this process knows; table sums and values change in the same transaction. A failed check, and any error of LMDB's when
+ * it reads, leaves a file `damaged`, so that the next start rebuilds the whole from snapshot and journal.
+ *
+ * LMDB believes its pages. After an orderly end the file is compared with its checksum, `sum`; after any other one
+ * everything in it is verified before anything of it is believed.
  */
 import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { open, type Database, type RootDatabase } from "lmdb";
-import { checksum } from "../base/checksum.ts";
+import type { Disk } from "../base/disk.ts";
 import { FsError } from "../base/errno.ts";
+import { leaveFileSum, takeFileSum } from "../base/file-sum.ts";
+import type { Log } from "../base/log.ts";
 import { assertWholeFile } from "./lmdb-file.ts";
 import type { Materialised } from "./materialised.ts";
 import type { Entry } from "./ordered-map.ts";
 import { origin, positionText, type Position } from "../journal/position.ts";
-import { readU64, writeU64 } from "./record-codec.ts";
-import { verifyState } from "./snapshot.ts";
+import { decodeState, encodeState } from "./lmdb-state.ts";
 import { TableSums } from "./table-sums.ts";
 import type { Key, PinnedState } from "./types.ts";
-import { checksumBytes, openedValue, sealedValue, sealOf, valueChecksum } from "./value-checksum.ts";
+import { openedValue, sealedValue, sealOf, valueChecksum } from "./value-checksum.ts";
+import { verifyState } from "./verify.ts";
 
 export interface LmdbOptions {
-  /** The store's root; the database is in its folder `lmdb`. */
-  readonly root: string;
+  /** The database is in its folder `lmdb`. */
+  readonly disk: Disk;
+  readonly log: Log;
   /** Address space, not memory: what the database may grow to. */
   readonly mapBytes: number;
   /** Called once when a value or a table fails its check: the process should end, its successor rebuilds. */
@@ -39,23 +43,39 @@ export class LmdbBase implements Materialised {
   readonly #root: RootDatabase<Buffer, Key>;
   readonly #values: Values;
   readonly #state: Values;
+  readonly #options: LmdbOptions;
   readonly #folder: string;
-  readonly #onDamage: (error: FsError) => void;
   #position: Position = origin;
   #sums = new TableSums();
   readonly #fileBytes: number;
+  readonly #isAsLeft: boolean;
+  /** What is in the file is what this process wants there. */
+  #isSound = false;
+  #isClosed = false;
   #isDamaged = false;
 
-  /** Throws, as `settle` does, if the database is damaged or unreadable: then `removeLmdb`, and build it anew. */
-  constructor(options: LmdbOptions) {
-    this.#folder = lmdbFolder(options.root);
-    this.#onDamage = options.onDamage;
+  /** Rejects if the database is damaged or unreadable: then `removeLmdb`, and build it anew. */
+  static async open(options: LmdbOptions): Promise<LmdbBase> {
+    const base = new LmdbBase(options, await takeFileSum(options.disk, sum));
+    try {
+      await base.#settle();
+      return base;
+    } catch (error) {
+      await base.close();
+      throw error;
+    }
+  }
+
+  private constructor(options: LmdbOptions, isAsLeft: boolean) {
+    this.#options = options;
+    this.#isAsLeft = isAsLeft;
+    this.#folder = lmdbFolder(options.disk.root);
     const file = join(this.#folder, dataName);
     if (existsSync(join(this.#folder, damagedName)))
       throw new FsError("EIO", "the LMDB database failed a check earlier");
     assertWholeFile(file);
     this.#fileBytes = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-    // A damaged tree can end the process: unless `settle` gets through, the next start does not open this database.
+    // A damaged tree can end the process: unless `#settle` gets through, the next start does not open this database.
     mkdirSync(this.#folder, { recursive: true });
     writeFileSync(join(this.#folder, damagedName), "the process ended while it opened the database");
     const shape = { keyEncoder, encoding: "binary" } as const;
@@ -70,20 +90,24 @@ export class LmdbBase implements Materialised {
     this.#state = this.#root.openDB({ name: "state", useVersions: true, ...shape });
   }
 
-  /** Before anything else: reads the position, and all values if that is soon done. Rejects if something is wrong. */
-  async settle(): Promise<void> {
+  async #settle(): Promise<void> {
     const stored = this.#state.getBinary(stateKey);
-    if (stored === undefined) await this.#state.put(stateKey, this.#encodeState(origin), version(origin));
-    else this.#decodeState(stored);
-    if (this.#fileBytes <= verifiedBytesMax) {
-      const state = this.pin();
-      try {
-        await verifyState(state, () => Promise.resolve());
-      } finally {
-        state.release();
-      }
-    }
+    if (stored === undefined) await this.#state.put(stateKey, encodeState(origin, this.#sums), version(origin));
+    else ({ position: this.#position, sums: this.#sums } = decodeState(stored));
+    if (!this.#isAsLeft && this.#fileBytes > 0) await this.#verify();
     rmSync(join(this.#folder, damagedName));
+    this.#isSound = true;
+  }
+
+  async #verify(): Promise<void> {
+    const { log } = this.#options;
+    log.info({ bytes: this.#fileBytes }, "the last end was not an orderly one: all metadata are verified");
+    const state = this.pin();
+    try {
+      await verifyState(state, () => new Promise(setImmediate));
+    } finally {
+      state.release();
+    }
   }
 
   get position(): Position {
@@ -94,17 +118,26 @@ export class LmdbBase implements Materialised {
   }
 
   get(key: Key): Buffer | undefined {
-    const stored = this.#values.getBinaryFast(key);
-    return stored === undefined ? undefined : this.#opened(key, stored, lastSize(this.#values));
+    try {
+      const stored = this.#values.getBinaryFast(key);
+      return stored === undefined ? undefined : openedValue(key, stored, lastSize(this.#values));
+    } catch (error) {
+      throw this.#failed(error);
+    }
   }
 
   *range(bounds: { gte: Key; lt: Key; reverse?: boolean }): Generator<readonly [Key, Buffer], undefined> {
     if (bounds.gte >= bounds.lt) return;
-    for (const { key, value } of this.#values.getRange(rangeOptions(bounds)))
-      yield [key, this.#opened(key, value, value.length)];
+    try {
+      for (const { key, value } of this.#values.getRange(rangeOptions(bounds)))
+        yield [key, openedValue(key, value, value.length)];
+    } catch (error) {
+      throw this.#failed(error);
+    }
   }
 
   async apply(changes: Iterable<Entry>, to: Position): Promise<void> {
+    this.#isSound = false;
     const iterator = changes[Symbol.iterator]();
     for (let isLast = false; !isLast;) {
       const chunk = nextChunk(iterator);
@@ -114,7 +147,7 @@ export class LmdbBase implements Materialised {
       const isExpected = await this.#state.ifVersion(stateKey, version(this.#position), () => {
         for (const [key, value] of writes)
           void (value === null ? this.#values.remove(key) : this.#values.put(key, value));
-        void this.#state.put(stateKey, this.#encodeState(target), version(target));
+        void this.#state.put(stateKey, encodeState(target, this.#sums), version(target));
       });
       if (!isExpected) {
         throw new FsError(
@@ -125,6 +158,7 @@ export class LmdbBase implements Materialised {
       this.#position = target;
       this.#values.resetReadTxn();
     }
+    this.#isSound = true;
   }
 
   pin(): PinnedState {
@@ -136,16 +170,24 @@ export class LmdbBase implements Materialised {
         const page: (readonly [Key, Buffer])[] = [];
         let size = 0;
         const bounds = { ...rangeOptions({ gte: after, lt: greatestKey }), exclusiveStart: after !== "", transaction };
-        for (const { key, value } of this.#values.getRange(bounds)) {
-          page.push([key, this.#opened(key, value, value.length)]);
-          size += key.length + value.length;
-          if (size >= bytes) break;
+        try {
+          for (const { key, value } of this.#values.getRange(bounds)) {
+            page.push([key, openedValue(key, value, value.length)]);
+            size += key.length + value.length;
+            if (size >= bytes) break;
+          }
+        } catch (error) {
+          throw this.#failed(error);
         }
         return page;
       },
       get: (key) => {
-        const stored = this.#values.get(key, { transaction });
-        return stored === undefined ? undefined : this.#opened(key, stored, stored.length);
+        try {
+          const stored = this.#values.get(key, { transaction });
+          return stored === undefined ? undefined : openedValue(key, stored, stored.length);
+        } catch (error) {
+          throw this.#failed(error);
+        }
       },
       release: () => {
         transaction.done();
@@ -153,8 +195,13 @@ export class LmdbBase implements Materialised {
     };
   }
 
-  close(): Promise<void> {
-    return this.#root.close();
+  /** What is left is vouched for, if it is sound. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const isSound = this.#isSound && !this.#isDamaged;
+    const bytes = isSound ? usedBytes(this.#root) : 0;
+    await this.#root.close();
+    if (isSound) await leaveFileSum(this.#options.disk, sum, bytes);
   }
 
   /** What to write for the changes, with the sums moved on. In slices: reading what is replaced may touch the disk. */
@@ -175,43 +222,19 @@ export class LmdbBase implements Materialised {
     return writes;
   }
 
-  #opened(key: Key, stored: Uint8Array, length: number): Buffer {
-    try {
-      return openedValue(key, stored, length);
-    } catch (error) {
-      this.condemn(error as FsError);
-      throw error;
-    }
+  /** The error of a reading, which says that the database is not what it should be. */
+  #failed(error: unknown): FsError {
+    const isOwn = error instanceof FsError;
+    const failure = isOwn ? error : new FsError("EIO", "the LMDB database cannot be read", { cause: error });
+    if (!this.#isClosed) this.condemn(failure);
+    return failure;
   }
 
   condemn(error: FsError): void {
     if (this.#isDamaged) return;
     this.#isDamaged = true;
     writeFileSync(join(this.#folder, damagedName), error.message);
-    this.#onDamage(error);
-  }
-
-  #encodeState(position: Position): Buffer {
-    const sums = this.#sums.encode();
-    const bytes = Buffer.alloc(stateHeaderBytes + sums.length + checksumBytes);
-    bytes[0] = stateFormat;
-    writeU64(bytes, position.epoch, 1);
-    writeU64(bytes, position.index, 9);
-    bytes.writeUInt32LE(position.crc, 17);
-    sums.copy(bytes, stateHeaderBytes);
-    const end = bytes.length - checksumBytes;
-    bytes.writeUInt32LE(checksum(bytes.subarray(0, end)), end);
-    return bytes;
-  }
-
-  #decodeState(bytes: Buffer): void {
-    const end = bytes.length - checksumBytes;
-    if (end <= stateHeaderBytes || sealOf(bytes, bytes.length) !== checksum(bytes.subarray(0, end))) {
-      throw new FsError("EIO", "the position stored in LMDB fails its checksum");
-    }
-    if (bytes[0] !== stateFormat) throw new FsError("EIO", "LMDB has an unknown format");
-    this.#position = { epoch: readU64(bytes, 1), index: readU64(bytes, 9), crc: bytes.readUInt32LE(17) };
-    this.#sums = TableSums.decode(bytes.subarray(stateHeaderBytes, end));
+    this.#options.onDamage(error);
   }
 }
 
@@ -226,11 +249,8 @@ function lmdbFolder(root: string): string {
 
 const dataName = "data.mdb";
 const damagedName = "damaged";
-/** A database of this size is read whole in less than half a second at every start; larger ones by snapshots and scrub. */
-const verifiedBytesMax = 16 * 1024 * 1024;
+const sum = { path: `lmdb/${dataName}`, sumPath: "lmdb/sum", folder: "lmdb" };
 const stateKey = "state";
-const stateFormat = 1;
-const stateHeaderBytes = 21;
 /** One transaction's worth: 0.5 ms of this thread in one piece, 2 ms of LMDB's. */
 const chunkChangesMax = 1_000;
 /** Prepared in one turn of the event loop. */
@@ -265,4 +285,10 @@ function nextChunk(iterator: Iterator<Entry>): Entry[] {
 /** Bytes of the value that `getBinaryFast` just returned (not in the package's types). */
 function lastSize(values: Values): number {
   return (values as Values & { readonly lastSize: number }).lastSize;
+}
+
+/** Where LMDB's last page ends (not in the package's types). */
+function usedBytes(root: RootDatabase<Buffer, Key>): number {
+  const { lastPageNumber, pageSize } = root.getStats() as { lastPageNumber: number; pageSize: number };
+  return (lastPageNumber + 1) * pageSize;
 }

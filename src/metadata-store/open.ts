@@ -39,20 +39,11 @@ export async function openMetadataStore(options: StoreOptions): Promise<Store> {
   const { disk, log = silentLog } = options;
   // Damage found before there is a store to fail makes the opening itself reject.
   const opened: { store?: Store } = {};
-  const open = async (): Promise<LmdbBase> => {
-    const base = new LmdbBase({
-      root: disk.root,
-      mapBytes: options.lmdbMapBytes ?? 256 * GiB,
+  const open = (): Promise<LmdbBase> =>
+    LmdbBase.open({
+      ...{ disk, log, mapBytes: options.lmdbMapBytes ?? 256 * GiB },
       onDamage: (error) => opened.store?.fail(error),
     });
-    try {
-      await base.settle();
-      return base;
-    } catch (error) {
-      await base.close();
-      throw error;
-    }
-  };
   const reset = async (base?: Materialised): Promise<Materialised> => {
     await base?.close();
     await removeLmdb(disk.root);

@@ -21,24 +21,15 @@ import {
 import { TableSums } from "./table-sums.ts";
 import type { Key, PinnedState } from "./types.ts";
 import { valueChecksum } from "./value-checksum.ts";
+import { pagesOf, WrongState } from "./verify.ts";
 
 export const snapshotFolder = "snapshot";
-/** Read and written at a time: about 1 ms of the thread. */
-const pageBytes = 64 * 1024;
 
 /** A snapshot file is not whole: an older one may be. */
 export class DamagedSnapshot extends FsError {
   constructor(path: string, why: string) {
     super("EIO", `${path} is damaged: ${why}`);
     this.name = "DamagedSnapshot";
-  }
-}
-
-/** The store that a snapshot was to be taken of is not what it should be. */
-export class WrongState extends FsError {
-  constructor() {
-    super("EIO", "the materialised store does not add up to its table sums: values are missing or too many");
-    this.name = "WrongState";
   }
 }
 
@@ -107,16 +98,6 @@ export async function readWhole(
   throw new DamagedSnapshot(path, "it has another index than its name says");
 }
 
-/** Reads the whole state once; rejects with EIO if a value is wrong, with WrongState if the table sums are. */
-export async function verifyState(state: PinnedState, pause: (bytes: number) => Promise<void>): Promise<void> {
-  const sums = new TableSums();
-  for (const page of pagesOf(state)) {
-    addTo(sums, page);
-    await pause(page.reduce((bytes, [key, value]) => bytes + key.length + value.length, 0));
-  }
-  assertSums(state, sums);
-}
-
 async function writeState(file: DiskFile, state: PinnedState, signal: AbortSignal): Promise<void> {
   const sums = new TableSums();
   let offset = snapshotHeaderBytes;
@@ -129,7 +110,7 @@ async function writeState(file: DiskFile, state: PinnedState, signal: AbortSigna
     await file.write([chunk], offset);
     offset += chunk.length;
   }
-  assertSums(state, sums);
+  if (!sums.encode().equals(state.sums)) throw new WrongState();
   await file.write([encodeManifest(chunks, sums.count, sums)], offset);
 }
 
@@ -168,24 +149,8 @@ async function readAll(
   }
 }
 
-function* pagesOf(state: PinnedState): Generator<(readonly [Key, Buffer])[], undefined> {
-  for (let after = ""; ;) {
-    const page = state.page(after, pageBytes);
-    const last = page.at(-1);
-    if (last === undefined) return;
-    yield page;
-    after = last[0];
-  }
-}
-
 function addTo(sums: TableSums, entries: readonly (readonly [Key, Buffer])[]): void {
   for (const [key, value] of entries) sums.add(key, valueChecksum(key, value));
-}
-
-function assertSums(state: PinnedState, sums: TableSums): void {
-  if (!sums.encode().equals(state.sums)) {
-    throw new WrongState();
-  }
 }
 
 export function snapshotPath(index: number): string {

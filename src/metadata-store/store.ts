@@ -13,15 +13,15 @@ import { FsError } from "../base/errno.ts";
 import type { Log } from "../base/log.ts";
 import { deferred, type Deferred } from "../base/deferred.ts";
 import { decodeChanges, splitRecords } from "../journal/journal-record.ts";
-import type { Position } from "../journal/position.ts";
 import { writeEpoch } from "./epoch-file.ts";
 import type { Journal } from "./journal.ts";
 import type { Materialised } from "./materialised.ts";
 import { mergeLayers } from "./merge.ts";
 import { OrderedMap } from "./ordered-map.ts";
 import { SourceFiles } from "./source-files.ts";
-import { takeSnapshot, verifyState, WrongState } from "./snapshot.ts";
-import type { Change, DamageFound, JournalCopies, JournalSource, Key, MetadataStore, PinnedState } from "./types.ts";
+import { takeSnapshot } from "./snapshot.ts";
+import type { Change, JournalCopies, JournalSource, Key, MetadataStore, PinnedState, VerifyOptions } from "./types.ts";
+import { verifyTable, WrongState } from "./verify.ts";
 
 export interface StoreParts {
   readonly disk: Disk;
@@ -38,6 +38,7 @@ export interface StoreParts {
 const keyBytesMax = 511;
 const renewalWaitMillis = 1_000;
 const nothing = (): Promise<void> => Promise.resolve();
+const turn = (): Promise<void> => new Promise(setImmediate);
 
 export class Store implements MetadataStore, JournalSource {
   #epoch: number;
@@ -81,7 +82,7 @@ export class Store implements MetadataStore, JournalSource {
   get lastIndex(): number {
     return this.#journal.lastIndex;
   }
-  get end(): Position {
+  get end(): JournalSource["end"] {
     return this.#journal.written;
   }
   get isDurable(): boolean {
@@ -93,7 +94,7 @@ export class Store implements MetadataStore, JournalSource {
   get statistics(): MetadataStore["statistics"] {
     return { overlayBytes: this.#overlayBytes, journalBytes: this.#journal.bytes, records: this.#journal.records };
   }
-  get damage(): DamageFound {
+  get damage(): MetadataStore["damage"] {
     return this.#files.damage;
   }
 
@@ -164,8 +165,12 @@ export class Store implements MetadataStore, JournalSource {
     return (this.#room ??= deferred()).promise;
   }
 
-  async verify(pause: (bytes: number) => Promise<void> = () => new Promise(setImmediate)): Promise<void> {
-    await this.#withPinned((state) => verifyState(state, pause));
+  async verify({ from = 0, onTable = nothing, pause = turn }: VerifyOptions = {}): Promise<void> {
+    for (let next: number | undefined = from; next !== undefined;) {
+      const table: number = next;
+      next = await this.#withPinned((state) => verifyTable(state, table, pause));
+      if (next !== undefined) await onTable(next);
+    }
   }
 
   /** Lets `use` read one state that contains everything applied before the call, while the store goes on. */

@@ -27,6 +27,13 @@ export class TableSums {
     return this.#values.reduce((total, values) => total + values, 0);
   }
 
+  /** Whether both say the same of the tables from `from` to `to`. */
+  agrees(other: TableSums, from: number, to: number): boolean {
+    for (let table = from; table <= to; table++)
+      if (this.#sums[table] !== other.#sums[table] || this.#values[table] !== other.#values[table]) return false;
+    return true;
+  }
+
   /** Fresh. Equal sums have equal bytes. */
   encode(): Buffer {
     const tables = [...this.#values.keys()].filter((table) => this.#values[table] !== 0 || this.#sums[table] !== 0);

@@ -44,12 +44,22 @@ export interface MetadataStore extends MetadataReader {
    */
   pinned<T>(use: (state: PinnedState) => Promise<T>): Promise<T>;
   /**
-   * Reads everything once and compares it with its checksums and table sums. Rejects with EIO, and fails the store; or as
-   * `pause` does, which is called after every page of so many bytes (default: lets requests through).
+   * Reads everything once: each key is found, in order, and has the right value, and nothing is missing. Rejects with EIO,
+   * and fails the store; or as `pause` or `onTable` do.
    */
-  verify(pause?: (bytes: number) => Promise<void>): Promise<void>;
+  verify(options?: VerifyOptions): Promise<void>;
   /** Flushes, applies everything to the materialised store, closes. */
   close(): Promise<void>;
+}
+
+/** Tables (first bytes of keys) are verified one by one, each in one state of its own: the store is not held up for long. */
+export interface VerifyOptions {
+  /** The first one; for who goes on with a verification that was cut off. */
+  readonly from?: number;
+  /** Told when one is done, with the next one. */
+  readonly onTable?: (next: number) => Promise<void>;
+  /** Called after every page of so many bytes; default: lets requests through. */
+  readonly pause?: (bytes: number) => Promise<void>;
 }
 
 /** `replaced`: how often a new snapshot took the place of what was damaged; `problem`: why that does not succeed now. */

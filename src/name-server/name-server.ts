@@ -58,7 +58,16 @@ const nobody = "0000000000000000" as SessionId;
 /** The server's own disk is looked at every so many ticks. */
 const ticksPerProbe = 10;
 
-export function createNameServer({ store, clock, random, log, options, space, copies }: NameServerParts): NameServer {
+export function createNameServer({
+  store,
+  clock,
+  random,
+  log,
+  options,
+  space,
+  disk,
+  copies,
+}: NameServerParts): NameServer {
   const { replicas } = options;
   const startedAt = clock.monotonicMillis();
   const peers = new Set<RemotePeer>();
@@ -132,7 +141,7 @@ export function createNameServer({ store, clock, random, log, options, space, co
   const asNobody = (transaction: Transaction): OperationContext => makeContext(transaction, nobody);
   const upkeep = createUpkeep({
     ...{ store, execution, clock, log, listening, background, nodes, maps, allocation, halfDead, options, foreground },
-    makeContext: asNobody,
+    ...{ makeContext: asNobody, disk },
   });
   const { reclaim, damage, suspect } = upkeep;
   const orphans = createOrphanQuestions({

@@ -48,6 +48,8 @@ export interface NameServerParts {
   readonly options: NameServerOptions;
   /** Tells how full the metadata store's own disk is; absent: it is never full. */
   readonly space?: Disk["space"];
+  /** The server's folder, for how far the verification of the metadata is; absent: it begins again with each start. */
+  readonly disk?: Disk;
   /** Absent: the journal is not copied to storage nodes, and nobody has to confirm that this server may serve. */
   readonly copies?: CopyOptions;
 }

@@ -3,6 +3,7 @@
  * drives all of it, and all of it ends before the store is closed.
  */
 import type { Clock } from "../base/clock.ts";
+import type { Disk } from "../base/disk.ts";
 import type { BlockId, GroupId, NodeId } from "../base/ids.ts";
 import { limits } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
@@ -44,6 +45,8 @@ export interface Upkeep {
 export function createUpkeep(parts: {
   store: MetadataStore;
   execution: Execution;
+  /** See `NameServerParts`. */
+  disk: Disk | undefined;
   clock: Clock;
   log: Log;
   listening: ListeningTime;
@@ -84,7 +87,7 @@ export function createUpkeep(parts: {
     convert: (content, how) => rewriting.rewriter.convert(content, how),
   });
   const damage = createDamage({ ...{ nodes, background, log, suspect }, epoch: () => store.epoch });
-  const metadataScrub = createMetadataScrub({ store, clock, log, background });
+  const metadataScrub = createMetadataScrub({ store, disk: parts.disk, clock, log, background });
 
   function suspect(node: NodeId, block: BlockId): void {
     repair.suspect(node, block);

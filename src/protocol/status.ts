@@ -61,7 +61,7 @@ export interface StatusReply {
   };
   readonly repair: RepairStatus;
   readonly metadata: {
-    /** The last time that all of it was read and verified: how much that was, and how long ago (null: not since the start). */
+    /** The last time that all of it was read and verified: how much that was, and how long ago (null: never). */
     readonly verifiedBytes: number;
     readonly verifiedMillisAgo: number | null;
     /** How often, since the start, a new snapshot took the place of what the name server's disk had damaged. */

@@ -67,10 +67,11 @@ for (const kind of storeKinds) {
     for (let i = 0; i < 2_000; i++) store.apply([[`i${String(i)}`, Buffer.alloc(300, i)]]);
     await clock.advance(5_000);
     let bytes = 0;
-    const cut = store.verify((read) => {
+    const pause = (read: number): Promise<never> => {
       bytes += read;
       return Promise.reject(new Error("enough"));
-    });
+    };
+    const cut = store.verify({ pause });
     await t.throwsAsync(cut, { message: "enough" });
     t.true(bytes > 0 && bytes < 300 * 2_000, `${String(bytes)} bytes`);
     t.false(store.hasFailed);

@@ -1,4 +1,5 @@
 /** Stores to test: the same tests run on both kinds. */
+import { createHash } from "node:crypto";
 import type { ExecutionContext } from "ava";
 import type { Disk } from "../../src/base/disk.ts";
 import { seededRandom } from "../../src/base/random.ts";
@@ -42,4 +43,17 @@ export function text(value: string): Buffer {
 export function contentOf(reader: MetadataReader, reverse = false): [string, string][] {
   const pairs = reader.range({ gte: "\u0000", lt: "\u00ff\u00ff", reverse });
   return [...pairs].map(([key, value]) => [key, value.toString("latin1")]);
+}
+
+/** Of everything but table x, as a walk gives it and as searches do. */
+export function digestOf(reader: MetadataReader): string {
+  const hash = createHash("sha256");
+  for (const [key, value] of reader.range({ gte: "\u0000", lt: "\u00ff\u00ff" })) {
+    if (!key.startsWith("x"))
+      hash
+        .update(key)
+        .update(value)
+        .update(reader.get(key) ?? "missing");
+  }
+  return hash.digest("hex");
 }

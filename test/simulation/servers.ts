@@ -92,6 +92,7 @@ export async function startNameServer(
     ...{ store, clock, random, log },
     options: { replicas, nodeOutMillis, compareRoundMillis, version: "simulation", reserveBytes },
     space: () => disk.space(),
+    disk,
     copies: {
       ...{ source: store, server: await readServerId(disk, random), address },
       waitMillis: await takeoverWaitMillis(disk),
