@@ -46,6 +46,8 @@ export async function loadDump(
     }
     await apply();
     header = reader.finish();
+    // A snapshot is of what has been materialised: all of it, so that the journal begins behind it.
+    await store.pinned(() => Promise.resolve());
     await store.snapshot();
     index = store.lastIndex;
   } finally {

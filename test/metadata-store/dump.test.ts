@@ -1,17 +1,22 @@
+import { cp, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import test from "ava";
 import { nameFromBytes } from "../../src/base/name.ts";
 import { seededRandom } from "../../src/base/random.ts";
+import { openSystemDisk } from "../../src/base/system-disk.ts";
 import type { BlockId, Ino, NodeId } from "../../src/base/ids.ts";
 import { DumpReader, dumpPieces } from "../../src/metadata-store/dump.ts";
 import { lineOf, recordOf } from "../../src/metadata-store/dump-line.ts";
 import { keys } from "../../src/metadata-store/keys.ts";
 import { loadDump } from "../../src/metadata-store/load.ts";
-import { openMemoryStore, type Store } from "../../src/metadata-store/open.ts";
+import { openMemoryStore, openMetadataStore, type Store } from "../../src/metadata-store/open.ts";
 import { encodeNode, encodeReclaim, encodeXattr } from "../../src/metadata-store/records.ts";
+import { listSnapshots } from "../../src/metadata-store/snapshot.ts";
 import { RandomRun } from "../name-server/namespace/random-operations.ts";
 import { FaultyDisk } from "../support/faulty-disk.ts";
 import { SimulatedClock } from "../support/simulated-clock.ts";
-import { contentOf } from "./support.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { contentOf, smallOptions } from "./support.ts";
 
 const clock = new SimulatedClock();
 
@@ -90,6 +95,39 @@ test("a dump that was loaded is the same store without sessions, and its dump th
     await loaded.close();
     await store.close();
   }
+});
+
+test("a loaded store that is killed at once is whole, and its snapshot and journal without LMDB, too", async (t) => {
+  const store = await filled(4);
+  const lines = await dump(store);
+  const folder = await temporaryFolder(t);
+  const disk = await openSystemDisk(join(folder, "loaded"));
+  await loadDump(disk, () => openMetadataStore({ ...smallOptions, disk }), each(lines));
+  const [snapshot] = await listSnapshots(disk);
+  const first = await openMetadataStore({ ...smallOptions, disk });
+  const content = contentOf(first);
+  t.deepEqual(
+    content,
+    contentOf(store).filter(([key]) => !/^[SR]/.test(key)),
+  );
+  t.is(snapshot, first.lastIndex, "nothing is in the journal alone");
+  // As kill -9 leaves it: not closed.
+  const spoil: Record<string, (root: string) => Promise<void>> = {
+    nothing: () => Promise.resolve(),
+    lost: (root) => rm(join(root, "lmdb"), { recursive: true }),
+    damaged: (root) => writeFile(join(root, "lmdb", "data.mdb"), Buffer.alloc(65_536, 0x5a)),
+  };
+  for (const [name, harm] of Object.entries(spoil)) {
+    const root = join(folder, name);
+    await cp(join(folder, "loaded"), root, { recursive: true });
+    await harm(root);
+    const again = await openMetadataStore({ ...smallOptions, disk: await openSystemDisk(root) });
+    t.deepEqual(contentOf(again), content, name);
+    await again.verify();
+    await again.close();
+  }
+  await first.close();
+  await store.close();
 });
 
 test("the epoch of a loaded store is above that of the dump, however often that name server was started", async (t) => {
