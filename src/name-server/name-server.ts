@@ -40,7 +40,6 @@ import { createOrphanQuestions } from "./orphan-questions.ts";
 import { placeableNodes } from "./placement.ts";
 import { createNodeHandlers } from "./repair/node-handlers.ts";
 import { Foreground } from "./repair/foreground.ts";
-import { createOrders } from "./repair/orders.ts";
 import { createReplies } from "./replies.ts";
 import { createScrubHandlers } from "./scrub/handlers.ts";
 import { createServiceHandlers } from "./service-handlers.ts";
@@ -158,7 +157,7 @@ export function createNameServer({
   const dump = createDump({ store, clock });
   const fsck = createFsck({
     ...{ store, clock, log, leases },
-    copies: { maps, nodes, orders: createOrders(nodes, () => store.epoch), suspect },
+    copies: { maps, nodes, orders: upkeep.repair.orders, pace: upkeep.repair.pace, suspect },
     makeContext: asNobody,
     hasDeparted: (session) => session !== rewriteOwner && sessions.get(session) === undefined && !leaving.has(session),
   });

@@ -1,6 +1,7 @@
 /**
  * Blocks: each record counts exactly the extents that name it; nothing that is named is queued for deletion, or may be
- * named a second time; the numbers of a group that are in use lie below the next one to be handed out.
+ * named a second time; the numbers of a group that are in use lie below the next one to be handed out. A pack record is of
+ * a block that several contents name.
  *
  * Extents come in the order of files, so they are read once for each stretch of block records that fits the memory.
  */
@@ -16,7 +17,7 @@ import {
 } from "../../metadata-store/records.ts";
 import type { Key } from "../../metadata-store/types.ts";
 import { decoded } from "./records.ts";
-import { fixBlock, markNamed, releaseDeparted, unqueue } from "./repair-blocks.ts";
+import { fixBlock, isPack, isPacked, markNamed, releaseDeparted, removePack, unqueue } from "./repair-blocks.ts";
 import type { Check } from "./types.ts";
 import { each } from "./walk.ts";
 
@@ -111,6 +112,22 @@ export function checkQueue(check: Check): Promise<void> {
       const text = `block ${blockName(block)} is queued for deletion, and is named`;
       check.report({ text, about: { kind: "block", block }, repair: unqueue(key, block) });
     }
+  });
+}
+
+/** Pack records are hints, by which cleaning finds the extents of a block of several contents; they go with its record. */
+export function checkPacks(check: Check): Promise<void> {
+  const { state } = check;
+  return each(check, "p", (key, value) => {
+    const block = blockOfKey(key);
+    const say = (text: string): void => {
+      check.report({ text, about: { kind: "block", block }, repair: removePack(block) });
+    };
+    const name = `the pack record of block ${blockName(block)}`;
+    const record = state.get(keys.block(block));
+    if (record === undefined) say(`${name} is of a block that nothing names`);
+    else if (!isPack(value)) say(`${name} has no known form`);
+    else if (!isPacked(record)) say(`${name} is of a block of one content`);
   });
 }
 

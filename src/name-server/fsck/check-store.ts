@@ -1,5 +1,5 @@
 /** All passes over one pinned state, in order. */
-import { checkAccounts, checkQueue, checkRanges } from "./check-blocks.ts";
+import { checkAccounts, checkPacks, checkQueue, checkRanges } from "./check-blocks.ts";
 import { checkContents } from "./check-contents.ts";
 import { checkInodes, checkOrphans, checkTargets, checkXattrs, type Inodes } from "./check-inodes.ts";
 import { checkEntries, checkLinks, checkTree } from "./check-names.ts";
@@ -19,6 +19,7 @@ export async function checkStore(check: Check, stage: (text: string) => void): P
   await checkContents(check, inodes);
   stage("block accounts");
   await checkAccounts(check);
+  await checkPacks(check);
   await checkQueue(check);
   await checkRanges(check);
   return inodes;

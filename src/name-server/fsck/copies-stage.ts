@@ -14,6 +14,8 @@ export interface CopiesStage {
   readonly stretch: number;
   readonly findTop: (state: PinnedState) => Ino;
   readonly moved: ReadonlyMap<number, Ino>;
+  /** Nobody wants to know any more. */
+  readonly signal: AbortSignal;
   pause(): Promise<void>;
   stage(text: string): void;
   say(found: Found): Promise<void> | undefined;
@@ -61,7 +63,7 @@ export async function runCopiesStage(parts: MendCopiesParts, check: CopiesStage)
     await check.pause();
     const text = copyText(parts, bad);
     const mended: boolean[] = [];
-    if (check.repair) for (const copy of bad) mended.push(await mendCopy(parts, copy));
+    if (check.repair) for (const copy of bad) mended.push(await mendCopy(parts, copy, check.signal));
     const isGood = check.repair && mended.every(Boolean);
     if (isGood) repaired++;
     else errors++;

@@ -35,7 +35,7 @@ export interface FsckParts extends MendParts {
   readonly hasDeparted: (session: SessionId) => boolean;
   readonly stretch?: number;
   /** The storage nodes and what repair knows of them. */
-  readonly copies: Pick<MendCopiesParts, "maps" | "nodes" | "orders" | "suspect">;
+  readonly copies: Pick<MendCopiesParts, "maps" | "nodes" | "orders" | "pace" | "suspect">;
 }
 
 export interface FsckRun {
@@ -174,7 +174,7 @@ function checkNodes(
   return runCopiesStage(
     { ...parts.copies, store, log },
     {
-      ...{ data, repair, stretch, moved },
+      ...{ data, repair, stretch, moved, signal },
       findTop: (state) => findTop(state, path),
       pause: () => pause(signal),
       stage: (text) => {

@@ -3,6 +3,7 @@ import type { BlockId, SessionId } from "../../base/ids.ts";
 import { keys } from "../../metadata-store/keys.ts";
 import {
   decodeBlock,
+  decodePack,
   decodeRange,
   decodeReclaim,
   encodeBlock,
@@ -43,6 +44,38 @@ export function fixBlock(
       return true;
     },
   };
+}
+
+/** Cleaning looks through all extents instead. */
+export function removePack(block: BlockId): Repair {
+  return {
+    text: "it was removed",
+    inos: [],
+    run({ transaction }) {
+      const pack = transaction.get(keys.pack(block));
+      const record = transaction.get(keys.block(block));
+      if (pack === undefined || (record !== undefined && isPack(pack) && isPacked(record))) return false;
+      transaction.remove(keys.pack(block));
+      return true;
+    },
+  };
+}
+
+export function isPack(value: Buffer): boolean {
+  try {
+    return decodePack(value).contents.length > 0;
+  } catch {
+    return false;
+  }
+}
+
+/** Of a record that cannot be read it is not said. */
+export function isPacked(record: Buffer): boolean {
+  try {
+    return decodeBlock(record).owner === 0;
+  } catch {
+    return true;
+  }
 }
 
 /** The block stays: something names it. */

@@ -17,9 +17,9 @@ import { addressText, isGone, type StorageNode } from "../storage-node.ts";
 import { createComparisonRounds } from "./comparison-rounds.ts";
 import { createCopyJobs } from "./copy-jobs.ts";
 import { createMembership } from "./membership.ts";
-import { createOrders } from "./orders.ts";
+import { createOrders, type Orders } from "./orders.ts";
 import type { Foreground } from "./foreground.ts";
-import { createPace } from "./pace.ts";
+import { createPace, type Pace } from "./pace.ts";
 import { createReconciliation } from "./reconcile.ts";
 import { createRescue } from "./rescue.ts";
 import { createSizes } from "./sizes.ts";
@@ -35,6 +35,9 @@ export interface Repair {
   /** The nodes that repair waits for: more than half of all are silent. Empty: it does not wait. */
   waitsFor(): readonly StorageNode[];
   status(): RepairStatus;
+  /** What repair asks of nodes, and how fast: also for those who do such work beside it. */
+  readonly orders: Orders;
+  readonly pace: Pick<Pace, "paced">;
   close(): Promise<void>;
 }
 
@@ -167,6 +170,7 @@ export function createRepair(parts: {
   }
 
   return {
+    ...{ orders, pace },
     waitsFor,
     suspect: (node, block) => {
       suspects.add(node, block);

@@ -5,7 +5,8 @@ import { limits } from "../../../src/base/limits.ts";
 import type { Name } from "../../../src/base/name.ts";
 import type { Found, FsckSummary } from "../../../src/protocol/check-methods.ts";
 import { fill, start, type Played } from "../repair/support.ts";
-import { live, type TestNode } from "../support.ts";
+import { settle } from "../../support/simulated-clock.ts";
+import { live, type TestCluster, type TestNode } from "../support.ts";
 
 async function check(
   { cluster }: Played,
@@ -15,13 +16,23 @@ async function check(
   await peer.call("fsckStart", { repair: false, data: false, path: [], ...request });
   const found: Found[] = [];
   for (;;) {
-    const { reply } = await peer.call("fsckNext", {});
+    const { reply } = await whileTimePasses(cluster, peer.call("fsckNext", {}));
     found.push(...reply.found);
     if (reply.end !== null) {
       peer.close("done");
       return { found, summary: reply.end };
     }
   }
+}
+
+/** Repairs pause for clients. */
+async function whileTimePasses<T>(cluster: TestCluster, promise: Promise<T>): Promise<T> {
+  for (let i = 0; i < 1_000; i++) {
+    const isSettled = await Promise.race([promise.then(() => true), settle().then(() => false)]);
+    if (isSettled) break;
+    await cluster.clock.advance(1);
+  }
+  return promise;
 }
 
 const holders = ({ nodes }: Played, block: BlockId): TestNode[] =>

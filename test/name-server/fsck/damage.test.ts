@@ -1,7 +1,7 @@
 /** Every kind of damage, made on purpose: found with its path, repaired, and clean afterwards. */
 import test, { type ExecutionContext } from "ava";
 import { fileType } from "../../../src/base/attributes.ts";
-import type { Ino } from "../../../src/base/ids.ts";
+import { toGroupId, type Ino } from "../../../src/base/ids.ts";
 import { keys, offsetOfKey } from "../../../src/metadata-store/keys.ts";
 import {
   decodeBlock,
@@ -15,6 +15,7 @@ import {
   encodeExtent,
   encodeInode,
   encodeOrphan,
+  encodePack,
   encodeRange,
   encodeReclaim,
   encodeXattr,
@@ -257,6 +258,26 @@ const cases: Readonly<Record<string, Case>> = {
     text: /named by 1 extents, and has no record/,
     path: /^\/folder\/deep\/large$/,
   },
+  "a pack record of a block that is gone": {
+    make: () => [[keys.pack({ group: toGroupId(1), number: 900 }), encodePack({ contents: [gone] })]],
+    text: /pack record of block 1\/900 is of a block that nothing names/,
+  },
+  "a pack record of a block of one file": {
+    make: ({ tree }) => [[keys.pack(tree.blocks[0] as never), encodePack({ contents: [tree.large, tree.small] })]],
+    text: /is of a block of one content/,
+    path: /^\/folder\/deep\/large$/,
+  },
+  "a pack record that is cut off": {
+    make: ({ store, tree }) => {
+      const key = keys.block(tree.blocks[0] as never);
+      return [
+        [key, encodeBlock({ ...decodeBlock(store.get(key) as Buffer), owner: 0 })],
+        [keys.pack(tree.blocks[0] as never), encodePack({ contents: [tree.large, tree.small] }).subarray(0, 15)],
+      ];
+    },
+    text: /pack record of block .* has no known form/,
+    path: /^\/folder\/deep\/large$/,
+  },
   "a named block that is queued for deletion": {
     make: ({ tree }) => [
       [keys.reclaim(77), encodeReclaim({ kind: "blocks", freed: 0n, blocks: [tree.blocks[0] as never] })],
@@ -380,6 +401,18 @@ test("only what is at or below the path is told and repaired", async (t) => {
   t.is(summary.repaired, 1);
   t.is((await made.check()).summary.errors, 1);
   await t.throwsAsync(made.check({ path: [n("nowhere")] }), { message: /ENOENT.*nowhere/ });
+});
+
+test("a pack record of a block of several files is no damage", async (t) => {
+  const made = await CheckedStore.open(t);
+  const [block] = made.tree.blocks as [never];
+  const record = decodeBlock(made.store.get(keys.block(block)) as Buffer);
+  made.damage(
+    [keys.block(block), encodeBlock({ ...record, owner: 0 })],
+    // What it names may be gone.
+    [keys.pack(block), encodePack({ contents: [made.tree.large, gone] })],
+  );
+  t.deepEqual((await made.check({ repair: true })).found, []);
 });
 
 test("group numbers in use beyond the next one are told", async (t) => {
