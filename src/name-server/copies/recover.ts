@@ -7,6 +7,7 @@
  * The file `recovering` is in the folder until all of that is done: then it is simply done again.
  */
 import { alignedBuffer } from "../../base/aligned-buffer.ts";
+import { checksum } from "../../base/checksum.ts";
 import type { Disk } from "../../base/disk.ts";
 import { FsError } from "../../base/errno.ts";
 import type { NodeId } from "../../base/ids.ts";
@@ -210,11 +211,15 @@ async function fetchCopy(disk: Disk, { peer, state }: Heard, claim: Claim): Prom
   const { copy } = state;
   if (copy === null) throw new FsError("EIO", "no copy");
   if (copy.baseBytes > 0) {
+    let crc = 0;
     await putSnapshot(disk, copy.base.index, copy.baseBytes, async (offset) => {
       const length = Math.min(limits.journalSendBytesMax, copy.baseBytes - offset);
       const { payload } = await peer.call("readJournalBase", { ...claim, offset, length });
+      crc = checksum(payload.bytes, crc);
       return Buffer.from(payload.bytes);
     });
+    // The node verified it when it started.
+    if (crc !== copy.baseCrc) throw new FsError("EIO", `the base of node ${state.node}'s copy is damaged`);
   }
   let end: Position = copy.base;
   await disk.makeFolder(journalFolder);

@@ -100,3 +100,30 @@ test("one address is enough: the register names the others", async (t) => {
   await recover(disk, nodes, { of: nodes.slice(0, 1) });
   t.deepEqual(await contentIn(disk), content);
 });
+
+test("a base that has rotted while its node ran is not taken: another copy is, or none", async (t) => {
+  const c = new CopyCluster(3);
+  await c.begin();
+  const nodes = await c.withNodes(2);
+  const client = await c.client();
+  await client.open();
+  for (const name of files) await client.create(name).promise;
+  await c.store.snapshot();
+  await c.live(20_000);
+  const content = contentOf(c.store);
+  await c.kill();
+  for (const node of nodes) await node.disconnect();
+  const rot = (node: CopyNode): void => {
+    const base = node.disk.files("journal").find((path) => path.endsWith(".base")) ?? "no base";
+    node.disk.flip(base, Math.floor(node.disk.bytesOf(base).length / 2));
+  };
+  const [a, b] = nodes as [CopyNode, CopyNode];
+  rot(a);
+  const disk = new FaultyDisk(seededRandom(1));
+  await recover(disk, nodes);
+  t.deepEqual(await contentIn(disk), content);
+  rot(b);
+  await t.throwsAsync(recover(new FaultyDisk(seededRandom(1)), nodes), {
+    message: /^EIO: the base of node .* is damaged/,
+  });
+});
