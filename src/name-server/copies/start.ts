@@ -57,23 +57,39 @@ export async function startCopies(parts: StartParts): Promise<boolean> {
 }
 
 async function goOn(parts: StartParts): Promise<void> {
-  const { copies, nodes } = parts;
+  const { copies, arrivals } = parts;
   for (;;) {
-    mustBeOurs(parts, newestRegister([...parts.arrivals.values()].map(({ state }) => state.register)));
-    await claim(parts);
-    const admitted = await admitAll(parts);
-    const promised = [...admitted.values()].map(({ state }) => state);
-    const register = newestRegister(promised.map((state) => state.register));
-    const basis = register ?? { nodes: nodes().map(({ node, address }) => ({ node, address })) };
-    mustBeOurs(parts, register);
-    if (areEnough(new Set(admitted.keys()), [basis])) {
-      await adopt(parts, register, admitted);
-      copies.begin(register);
-      return;
+    if (newestOfEnough(parts, arrivals) !== undefined) {
+      await claim(parts);
+      const admitted = await admitAll(parts);
+      const newest = newestOfEnough(parts, admitted);
+      if (newest !== undefined) {
+        await adopt(parts, newest.register, admitted);
+        copies.begin(newest.register);
+        return;
+      }
     }
-    parts.onWaiting(waitingText(basis, new Set(admitted.keys()), parts.loss));
     await sleep(parts.clock, lookMillis, parts.signal);
   }
+}
+
+/**
+ * The newest register, which is this server's. Undefined: too few nodes are here, of which none may have heard yet whose
+ * the cluster is; says who is missing. ESTALE: it is another server's.
+ */
+function newestOfEnough(
+  parts: StartParts,
+  here: ReadonlyMap<NodeId, Arrival>,
+): { readonly register: JournalRegister | undefined } | undefined {
+  const register = newestRegister([...here.values()].map(({ state }) => state.register));
+  const basis = register ?? { nodes: parts.nodes().map(({ node, address }) => ({ node, address })) };
+  const nodes = new Set(here.keys());
+  if (!areEnough(nodes, [basis])) {
+    parts.onWaiting(waitingText(basis, nodes, parts.loss));
+    return undefined;
+  }
+  mustBeOurs(parts, register);
+  return { register };
 }
 
 /** As this folder has it, with the nodes that are here: of the others, and of another server's changes, nothing is kept. */

@@ -113,27 +113,51 @@ test("a folder that leads to another place than the members' copies is refused w
   await c.kill();
 });
 
+/** Promises, and the register, as a recovering server leaves them. */
+async function takenOver(node: CopyNode, server: string): Promise<void> {
+  const { register, epoch } = await stateOf(node);
+  const claim = { epoch: epoch + 1, server };
+  const context = {
+    peer: { remote: { role: "name-server" } },
+    payload: { bytes: Buffer.alloc(0), release: () => undefined },
+  };
+  await node.keeper.handlers.raiseEpoch(
+    { ...claim, cluster: node.identity.cluster as never, address: null },
+    context as never,
+  );
+  await node.keeper.handlers.storeRegister(
+    { ...claim, register: { ...(register as never as object), ...claim } as never },
+    context as never,
+  );
+}
+
+test("a node that has not heard of it does not end the server that took over", async (t) => {
+  const { c, nodes, client } = await working(3);
+  const [unaware, failing, aware] = nodes as [CopyNode, CopyNode, CopyNode];
+  await client.create("file").promise;
+  const disk = await c.kill();
+  c.serverId = "00000000000000bb";
+  for (const node of [failing, aware]) await takenOver(node, c.serverId);
+  await c.begin(disk);
+  const started = new Watched(c.starting);
+  failing.disk.fault = (operation) => (operation === "write" ? "EIO" : undefined);
+  await unaware.begin();
+  await failing.begin();
+  await c.live(10_000);
+  t.is(started.state, "pending", String(started.error));
+  await aware.begin();
+  await c.live(10_000);
+  t.is(started.state, "resolved", String(started.error));
+  t.true(c.copies.serving);
+  await c.kill();
+});
+
 test("a server whose cluster was taken over does not start", async (t) => {
   const { c, nodes, client } = await working(2);
   await client.create("file").promise;
   const old = await c.kill();
   c.serverId = "00000000000000bb";
-  for (const node of nodes) {
-    const { register, epoch } = await stateOf(node);
-    const claim = { epoch: epoch + 1, server: c.serverId };
-    const context = {
-      peer: { remote: { role: "name-server" } },
-      payload: { bytes: Buffer.alloc(0), release: () => undefined },
-    };
-    await node.keeper.handlers.raiseEpoch(
-      { ...claim, cluster: node.identity.cluster as never, address: null },
-      context as never,
-    );
-    await node.keeper.handlers.storeRegister(
-      { ...claim, register: { ...(register as never as object), ...claim } as never },
-      context as never,
-    );
-  }
+  for (const node of nodes) await takenOver(node, c.serverId);
   c.serverId = "00000000000000aa";
   await c.begin(old);
   const started = new Watched(c.starting);
