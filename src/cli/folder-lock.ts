@@ -3,8 +3,10 @@
  * only that decides whether it is stale: a dead holder's lock is taken at once, a living one's never, however old its
  * time stamp looks (a stopped process does not renew it). Taking over is itself locked, so that two cannot do it at once.
  * Nothing's safety rests on this lock: epochs do that. It gives people a clear error.
+ *
+ * A lock needs room on the disk, and who cannot start there cannot delete anything either: `lock.room` is given up for it.
  */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import lockfile from "proper-lockfile";
 import { CommandFailure } from "./failure.ts";
@@ -18,9 +20,25 @@ export interface FolderLock {
   release(): Promise<void>;
 }
 
-/** Makes the folder if needed. Throws CommandFailure when another living process holds it. */
+/** Makes the folder if needed. Throws CommandFailure when another living process holds it, or its disk is full. */
 export async function lockFolder(folder: string): Promise<FolderLock> {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const room = join(folder, "lock.room");
+  try {
+    const lock = await take(folder).catch((error: unknown) => {
+      if (!isFull(error)) throw error;
+      rmSync(room, { force: true });
+      return take(folder);
+    });
+    keepRoom(room);
+    return lock;
+  } catch (cause) {
+    if (!isFull(cause)) throw cause;
+    throw new CommandFailure(`the disk of ${folder} is full: make room on it, then start again`, { cause });
+  }
+}
+
+async function take(folder: string): Promise<FolderLock> {
   const holderFile = join(folder, "holder.json");
   // proper-lockfile knows a lock by its first argument: the two need different ones.
   const releaseTakeover = await lockfile.lock(join(folder, "takeover"), {
@@ -47,11 +65,33 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
         throw error;
       },
     });
-    writeFileSync(holderFile, JSON.stringify(identify(process.pid)));
+    try {
+      writeFileSync(holderFile, JSON.stringify(identify(process.pid)));
+    } catch (error) {
+      await release();
+      throw error;
+    }
     return { release };
   } finally {
     await releaseTakeover();
   }
+}
+
+/** Two folders and a file, and one more block. */
+const roomBytes = 16 * 1024;
+
+/** For the next start. Without room for it now there is none. */
+function keepRoom(path: string): void {
+  try {
+    if (!existsSync(path)) writeFileSync(path, Buffer.alloc(roomBytes, 1));
+  } catch (error) {
+    if (!isFull(error)) throw error;
+    rmSync(path, { force: true });
+  }
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOSPC";
 }
 
 function readHolder(path: string): ReturnType<typeof parseIdentity> {

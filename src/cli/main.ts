@@ -29,8 +29,10 @@ async function main(): Promise<number> {
     }
     if (!(error instanceof CommandFailure) && !(error instanceof FsError)) throw error;
     const status = error instanceof CommandFailure ? error.status : 1;
-    console.error(`dfs: ${error.message}`);
-    reportFailure(error.message, status);
+    const isFull = error instanceof FsError && error.errno === "ENOSPC";
+    const message = isFull ? `${error.message}: make room on this disk, then start again` : error.message;
+    console.error(`dfs: ${message}`);
+    reportFailure(message, status);
     return status;
   }
 }

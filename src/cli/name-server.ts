@@ -1,4 +1,5 @@
 /** `dfs name-server`: the process that owns the metadata. */
+import { statfsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { openSystemDisk } from "../base/system-disk.ts";
@@ -62,6 +63,11 @@ export async function runNameServer(command: NameServerCommand): Promise<number>
   const store = await openStore(command, { ...{ disk, server: serverId, address, surroundings, log }, lifetime });
   if (store === undefined) return lifetime.over;
   store.failed.catch((error: unknown) => {
+    if (isDiskFull(command.data))
+      log.error(
+        { data: command.data },
+        "the name server's disk is full: make room on it, then start again; nothing that was acknowledged is lost",
+      );
     lifetime.fail(error);
   });
   const server = createNameServer({
@@ -116,6 +122,12 @@ export async function runNameServer(command: NameServerCommand): Promise<number>
   if (status === 0) await store.close();
   await lock.release();
   return status;
+}
+
+/** Synchronously: the process may end in this turn. */
+function isDiskFull(folder: string): boolean {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize < 1024 * 1024;
 }
 
 /** Undefined: the process was told to end while it waited for storage nodes. */
