@@ -185,19 +185,21 @@ export class ServerLink {
   }
 
   /**
-   * Settles with `entering`. While that takes long, storage nodes are asked whether another server has taken over: then
-   * this connection is closed, so that the other one is tried; the next time it may take longer.
+   * Settles with `entering`. When that takes long the next of the given addresses is tried: this server may be one that
+   * was replaced, and waits for nodes in vain. If there is no other, storage nodes are asked whether another server has
+   * taken over. The next time it may take longer.
    */
   async #watched(peer: ServerPeer, address: Address, entering: Promise<void>): Promise<void> {
     const { clock, places, log } = this.#options;
     const entered = new AbortController();
     const watching = (async () => {
       await sleep(clock, this.#patienceMillis, entered.signal);
-      while (!(await places.isOvertaken(address, entered.signal))) await sleep(clock, lookMillis, entered.signal);
+      while (!places.hasOthers(address) && !(await places.isOvertaken(address, entered.signal)))
+        await sleep(clock, lookMillis, entered.signal);
       if (entered.signal.aborted) return;
       this.#patienceMillis *= 2;
-      log.warn({ server: addressName(address) }, "the name server does not answer, and another one has taken over");
-      peer.close("another name server has taken over");
+      log.warn({ server: addressName(address) }, "the name server lets nobody in: another one is tried");
+      peer.close("another name server is tried");
     })().catch(() => undefined);
     try {
       await entering;

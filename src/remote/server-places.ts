@@ -60,6 +60,12 @@ export class ServerPlaces {
     for (const address of [this.#hinted, this.#last, ...servers]) if (isNew(address)) yield address;
   }
 
+  /** Whether there may be a name server at another one of the given addresses. */
+  hasOthers(address: Address): boolean {
+    const here = addressName(address);
+    return this.#options.given.map(addressName).some((name) => name !== here && !this.#nodes.has(name));
+  }
+
   /** Asks whether a server of a higher epoch is somewhere else than at this address. */
   async isOvertaken(address: Address, signal: AbortSignal): Promise<boolean> {
     await this.#ask(signal);

@@ -99,6 +99,19 @@ test("a client that has been at a higher epoch does not go back, and says so onc
   await client.close();
 });
 
+test("of several given name servers one that lets nobody in keeps no client from the next, where no node is known", async (t) => {
+  const places = new Places();
+  const waiting = places.server(old, 5);
+  waiting.intercept = () => silence;
+  places.server(other, 6);
+  const opening = connectNameServer({ ...places.options(old, other), events: quietEvents });
+  await places.clock.advance(10_000);
+  t.deepEqual(places.tried, [old, other]);
+  const client = await opening;
+  await client.close();
+  t.is(places.clock.timers, 0);
+});
+
 test("a server that lets nobody in is left for one that has taken over, and not again and again", async (t) => {
   const { places, before, client } = await world();
   // It takes connections, and answers nothing on them: stopped, or alone.
