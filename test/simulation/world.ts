@@ -275,6 +275,12 @@ export class World {
       this.kill(name, { restartMillis: 1_000 });
       return;
     }
+    // Two claimed one epoch, each at other nodes: who meets the other's node ends, and claims a higher one as it starts again.
+    const hasRival = [...this.#places.values()].filter(({ kind }) => kind === "name-server").length > 1;
+    if (name === this.nameServer && hasRival && errnoOf(error) === "ESTALE") {
+      this.kill(name, { restartMillis: 500 });
+      return;
+    }
     if (!this.#mayFail.has(name)) this.problems.push(`${name} ended by itself: ${errorText(error)}`);
     this.kill(name, { restartMillis: 500 });
   }
