@@ -2,10 +2,13 @@
 import { diskBytes, reserveBytes } from "./servers.ts";
 import type { Pause, World } from "./world.ts";
 
-/** One bit of what this storage node has stored is inverted, wherever it may be. */
-export function flipBit(world: World, host: string): void {
+/** Its blocks, or its copy of the journal: base and records. (Damaged promises, `register.json`, let it not start at all.) */
+export type RottenFolder = "segments" | "journal";
+
+/** One bit of what this storage node has stored there is inverted, wherever it may be. */
+export function flipBit(world: World, host: string, folder: RottenFolder): void {
   const { disk } = world.host(host);
-  const files = disk.files("segments").filter((path) => disk.bytesOf(path).length > 0);
+  const files = disk.files(folder).filter((path) => disk.bytesOf(path).length > 0);
   const path = files[world.random.below(Math.max(1, files.length))];
   if (path === undefined) return;
   const offset = world.random.below(disk.bytesOf(path).length);

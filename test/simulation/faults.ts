@@ -1,8 +1,8 @@
 /** What goes wrong in a run: chosen by its seed, one thing after the other, until `end`. */
 import { seededRandom, type Random } from "../../src/base/random.ts";
-import { failSync, fillDisk, flipBit, loseIndex, slowDisk } from "./disk-faults.ts";
+import { failSync, fillDisk, flipBit, loseIndex, slowDisk, type RottenFolder } from "./disk-faults.ts";
 import { MemberChanges } from "./member-changes.ts";
-import { statusOf } from "./settle.ts";
+import { copyHosts } from "./settle.ts";
 import type { Shape } from "./shape.ts";
 import type { World } from "./world.ts";
 
@@ -11,15 +11,17 @@ export class Faults {
   readonly #random: Random;
   readonly #shape: Shape;
   readonly #members: MemberChanges;
-  /** The storage node whose disk rots: all others keep a good copy of everything. */
-  readonly #rotten: string;
+  /** The one storage node whose disk rots: all others keep a good copy of everything. */
+  #rotten: string | undefined;
   #isOver = false;
 
   constructor(world: World, shape: Shape) {
     this.#world = world;
     this.#shape = shape;
     this.#random = seededRandom(world.random.below(2 ** 32));
-    this.#rotten = this.#any(world.hosts("storage-node"));
+    const rotten = this.#any(world.hosts("storage-node"));
+    // Else one that has a copy of the journal by then.
+    if (shape.kind !== "rotten-copy") this.#rotten = rotten;
     this.#members = new MemberChanges(world, this.#random, shape);
   }
 
@@ -49,15 +51,22 @@ export class Faults {
   }
 
   /** Bits flip, on the one disk that does so. */
-  rot(): void {
-    for (let bits = 1 + this.#random.below(60); bits > 0; bits--) flipBit(this.#world, this.#rotten);
+  rot(folder: RottenFolder): void {
+    const copies = copyHosts(this.#world);
+    this.#rotten ??= copies[this.#random.below(Math.max(1, copies.length))];
+    if (this.#rotten === undefined) return;
+    for (let bits = 1 + this.#random.below(60); bits > 0; bits--) flipBit(this.#world, this.#rotten, folder);
   }
 
   #one(): void {
     const world = this.#world;
     const { kind } = this.#shape;
     if (kind === "rot" && this.#random.below(2) === 0) {
-      this.rot();
+      this.rot("segments");
+      return;
+    }
+    if (kind === "rotten-copy" && this.#random.below(2) === 0) {
+      this.rot(this.#random.below(3) === 0 ? "segments" : "journal");
       return;
     }
     if (kind === "members" && this.#random.below(3) > 0) {
@@ -120,7 +129,7 @@ export class Faults {
     const world = this.#world;
     const before = world.nameServer;
     // Before the first copy is complete there is nothing to take over.
-    if (statusOf(world)?.copies?.members.some(({ complete }) => complete) !== true) return;
+    if (copyHosts(world).length === 0) return;
     switch (this.#random.below(5)) {
       case 0:
         break;

@@ -5,7 +5,8 @@
 import { checkHistory } from "../histories/check-history.ts";
 import { prepare } from "./acting.ts";
 import { Faults } from "./faults.ts";
-import { checkStores, settle } from "./settle.ts";
+import { nameServerHosts } from "./servers.ts";
+import { checkStores, copyHosts, settle } from "./settle.ts";
 import { shapeOf, type Shape } from "./shape.ts";
 import { Workload } from "./workload.ts";
 import { World, type MountedClient } from "./world.ts";
@@ -118,14 +119,31 @@ async function live(world: World, shape: Shape): Promise<void> {
       if ((await look()) && random.below(2) === 0 && (await losePower())) await look();
       return;
     case "rot":
-      faults.rot();
+      faults.rot("segments");
       if ((await losePower()) && (await look()) && (await settle(world))) await look();
+      return;
+    case "rotten-copy":
+      if ((await settle(world)) && (await haveCopies(world, shape))) {
+        faults.rot("journal");
+        world.failOver();
+        world.retire(nameServerHosts[0]);
+        // A storage node sees the damage as it starts, or as its copy is read.
+        if ((random.below(2) === 0 || (await losePower())) && (await look()) && (await settle(world))) await look();
+      }
       return;
     case "failover":
     case "members":
       if ((await settle(world)) && (await look()) && (await losePower())) await look();
       return;
   }
+}
+
+/** Waits until there are as many complete copies of the journal as there can be. */
+async function haveCopies(world: World, { replicas }: Shape): Promise<boolean> {
+  const areThere = (): boolean => copyHosts(world).length === replicas - 1;
+  if (await world.events.runUntil(areThere, startMillis)) return true;
+  world.problems.push("the journal's copies are not complete");
+  return false;
 }
 
 /** A name server whose cluster was taken over serves nobody any more; there is nothing else for it to do. */

@@ -3,12 +3,13 @@ import test from "ava";
 import { runSeed } from "./run-seed.ts";
 import { shapeOf, type Kind } from "./shape.ts";
 
-/** One of each kind, in which what the kind is about happens. */
-const runs: readonly { readonly kind: Kind; readonly seed: number; readonly happens: RegExp }[] = [
-  { kind: "plain", seed: 14, happens: /loses power|is killed/ },
-  { kind: "rot", seed: 8, happens: /flips a bit/ },
-  { kind: "failover", seed: 16, happens: /takes over from/ },
-  { kind: "members", seed: 3, happens: /operator: / },
+/** One of each kind; what happens in every run of that kind. */
+const runs: readonly { readonly kind: Kind; readonly seed: number; readonly happens?: RegExp }[] = [
+  { kind: "plain", seed: 14 },
+  { kind: "rot", seed: 15, happens: /flips a bit of segments/ },
+  { kind: "rotten-copy", seed: 540, happens: /flips a bit of journal/ },
+  { kind: "failover", seed: 16 },
+  { kind: "members", seed: 3 },
 ];
 
 for (const { kind, seed, happens } of runs) {
@@ -22,6 +23,6 @@ for (const { kind, seed, happens } of runs) {
     t.is(second.hash, first.hash);
     t.is(second.steps, first.steps);
     t.true(first.operations > 10);
-    t.true(trace.some((line) => happens.test(line)));
+    if (happens !== undefined) t.true(trace.some((line) => happens.test(line)));
   });
 }

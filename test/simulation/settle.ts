@@ -87,6 +87,16 @@ export function statusOf(world: World): StatusReply | undefined {
   return running?.kind === "name-server" ? running.server.status() : undefined;
 }
 
+/** The storage nodes whose copies of the journal are complete, as far as the name server knows. */
+export function copyHosts(world: World): string[] {
+  const complete = (statusOf(world)?.copies?.members ?? []).filter((member) => member.complete);
+  const nodes = new Set(complete.map(({ node }) => node));
+  return world.hosts("storage-node").filter((host) => {
+    const running = world.running(host);
+    return running?.kind === "storage-node" && nodes.has(running.identity.node);
+  });
+}
+
 /**
  * Blocks are immutable: whoever has one has the same bytes, member or not, unless its copy shows that it is damaged. `gone`:
  * copies that were deleted meanwhile; a process that was stopped still has orders before it.

@@ -3,10 +3,10 @@ import { seededRandom } from "../../src/base/random.ts";
 
 /**
  * Beside what goes wrong in all of them (processes, power, links, clocks, full and failing disks): `rot`: bits flip on one
- * storage node's disk; `members`: storage nodes come, leave and lose their disks;
- * `failover`: a name server with an empty disk takes over, while the one before may still run.
+ * storage node's disk; `rotten-copy`: those of its copy of the journal, too, and then the name server's disk is lost;
+ * `members`: storage nodes come, leave and lose their disks; `failover`: a name server with an empty disk takes over, while the one before may still run.
  */
-export type Kind = "plain" | "rot" | "members" | "failover";
+export type Kind = "plain" | "rot" | "rotten-copy" | "members" | "failover";
 
 export interface Shape {
   readonly kind: Kind;
@@ -23,14 +23,16 @@ const kinds: readonly Kind[] = ["plain", "rot", "failover", "members", "plain", 
 const hourMillis = 3_600_000;
 
 export function shapeOf(seed: number): Shape {
-  const kind = kinds[seed % kinds.length] ?? "plain";
+  const turn = kinds[seed % kinds.length] ?? "plain";
+  const kind = turn === "rot" && Math.floor(seed / kinds.length) % 2 === 1 ? "rotten-copy" : turn;
   const random = seededRandom(seed);
   const isShort = kind === "members";
   return {
     kind,
-    nodes: 2 + (seed % 3),
+    // Where one copy rots and the name server's disk is lost there has to be another copy.
+    nodes: (kind === "rotten-copy" ? 3 : 2) + (seed % 3),
     clients: 1 + (seed % 4 === 0 ? 0 : 1 + (seed % 2)),
-    replicas: 2,
+    replicas: kind === "rotten-copy" ? 3 : 2,
     nodeOutMillis: isShort ? 12_000 + random.below(40_000) : hourMillis,
     compareRoundMillis: random.below(2) === 0 ? 20_000 : hourMillis,
   };
