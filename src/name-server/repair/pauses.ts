@@ -17,19 +17,21 @@ export interface Pauses {
 /** Measured with `make bench BENCH=repair`. */
 const shareFirst = 1;
 const shareMin = 0.25;
-const shareMax = 4;
+const shareMax = 2;
 const ratioMin = 1.4;
 const ratioMax = 1.7;
 /** So long after the last order waits are what they are without repair. */
 const settleMillis = 1_000;
-const samples = 32;
-/** Fewer waits say nothing. */
+const samples = 16;
+/** Fewer waits say nothing, of a change of the pauses neither. */
 const samplesMin = 8;
 
 export function createPauses(clock: Clock): Pauses {
   let before: number[] = [];
   let during: number[] = [];
   let underWay = 0;
+  /** Waits since the pauses were changed. */
+  let fresh = 0;
   let lastAt = -Infinity;
   let share = shareFirst;
 
@@ -38,7 +40,8 @@ export function createPauses(clock: Clock): Pauses {
   }
 
   function adapt(): void {
-    if (before.length < samplesMin || during.length < samplesMin) return;
+    if (before.length < samplesMin || fresh < samplesMin) return;
+    fresh = 0;
     const ratio = median(during) / median(before);
     if (ratio > ratioMax) share = Math.min(share * 1.25, shareMax);
     else if (ratio < ratioMin) share = Math.max(share * 0.8, shareMin);
@@ -48,6 +51,7 @@ export function createPauses(clock: Clock): Pauses {
     began() {
       if (!isWorking()) {
         during = [];
+        fresh = 0;
         share = shareFirst;
       }
       underWay += 1;
@@ -57,8 +61,10 @@ export function createPauses(clock: Clock): Pauses {
       lastAt = clock.monotonicMillis();
     },
     waited(millis) {
-      if (isWorking()) during = [...during, millis].slice(-samples);
-      else before = [...before, millis].slice(-samples);
+      if (isWorking()) {
+        during = [...during, millis].slice(-samples);
+        fresh += 1;
+      } else before = [...before, millis].slice(-samples);
     },
     share() {
       adapt();

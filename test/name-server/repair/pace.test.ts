@@ -74,7 +74,7 @@ test("pauses become long while clients wait more than twice as long, and short a
   const scene = new Scene();
   await scene.waits(8, 5);
   await scene.clock.advance(10_000);
-  t.is((await scene.pausesAfterOrders(20, 12)).at(-1), 400);
+  t.is((await scene.pausesAfterOrders(20, 12)).at(-1), 200);
   t.is((await scene.pausesAfterOrders(40, 5)).at(-1), 25);
 });
 
@@ -82,17 +82,17 @@ test("what clients wait comes to rest below twice of what it was", async (t) => 
   const scene = new Scene();
   await scene.waits(8, 10);
   await scene.clock.advance(10_000);
-  // Without a pause they would wait four times as long; with a pause of p times the order 1 + 3 / (1 + p).
+  // Without a pause they would wait three times as long; with a pause of p times the order 1 + 2 / (1 + p).
   let share = 1;
   const ratios: number[] = [];
-  for (let i = 0; i < 60; i++) {
-    const ratio = 1 + 3 / (1 + share);
+  for (let i = 0; i < 80; i++) {
+    const ratio = 1 + 2 / (1 + share);
     ratios.push(ratio);
     share = (await scene.pauseAfterOrder({ millis: Math.round(10 * ratio) })) / 100;
   }
   t.true(
-    ratios.slice(30).every((ratio) => ratio > 1.3 && ratio < 2),
-    ratios.slice(30).join(" "),
+    ratios.slice(40).every((ratio) => ratio > 1.3 && ratio < 2),
+    ratios.slice(40).join(" "),
   );
 });
 
@@ -102,14 +102,14 @@ test("what clients wait in the second after an order does not count as what they
   await scene.clock.advance(10_000);
   await scene.pauseAfterOrder({ millis: 50 });
   await scene.waits(8, 50);
-  t.is((await scene.pausesAfterOrders(20, 12)).at(-1), 400);
+  t.is((await scene.pausesAfterOrders(20, 12)).at(-1), 200);
 });
 
 test("a new repair begins with the first pause again", async (t) => {
   const scene = new Scene();
   await scene.waits(8, 5);
   await scene.clock.advance(10_000);
-  t.is((await scene.pausesAfterOrders(20, 12)).at(-1), 400);
+  t.is((await scene.pausesAfterOrders(20, 12)).at(-1), 200);
   await scene.clock.advance(60_000);
   t.is(await scene.pauseAfterOrder({}), 100);
 });
