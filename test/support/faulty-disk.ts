@@ -178,8 +178,10 @@ export class FaultyDisk implements Disk {
 
   async exists(path: string): Promise<boolean> {
     await this.#begin("open", path);
-    const { folder, name } = this.#split(path);
-    return folder.entries.has(name) || this.#folders.has(path);
+    if (this.#folders.has(path)) return true;
+    const at = path.lastIndexOf("/");
+    const folder = this.#folders.get(at === -1 ? "" : path.slice(0, at));
+    return folder?.entries.has(path.slice(at + 1)) === true;
   }
 
   async space(): Promise<{ freeBytes: number; totalBytes: number }> {
