@@ -4,6 +4,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { openSystemDisk } from "../base/system-disk.ts";
 import { systemClock } from "../base/clock.ts";
+import { limits } from "../base/limits.ts";
 import type { Store } from "../metadata-store/open.ts";
 import { createNameServer } from "../name-server/name-server.ts";
 import { peerMethods } from "../name-server/types.ts";
@@ -62,12 +63,17 @@ export async function runNameServer(command: NameServerCommand): Promise<number>
   const serverId = await readServerId(disk, surroundings.random);
   const store = await openStore(command, { ...{ disk, server: serverId, address, surroundings, log }, lifetime });
   if (store === undefined) return lifetime.over;
-  store.failed.catch((error: unknown) => {
+  const sayIfFull = (): void => {
     if (isDiskFull(command.data))
       log.error(
         { data: command.data },
         "the name server's disk is full: make room on it, then start again; nothing that was acknowledged is lost",
       );
+  };
+  // LMDB also throws what it could not write where nobody can catch it, sometimes before it rejects.
+  process.on("uncaughtExceptionMonitor", sayIfFull);
+  store.failed.catch((error: unknown) => {
+    sayIfFull();
     lifetime.fail(error);
   });
   const server = createNameServer({
@@ -124,10 +130,10 @@ export async function runNameServer(command: NameServerCommand): Promise<number>
   return status;
 }
 
-/** Synchronously: the process may end in this turn. */
+/** No room for another journal file. Synchronously: the process may end in this turn. */
 function isDiskFull(folder: string): boolean {
   const { bavail, bsize } = statfsSync(folder);
-  return bavail * bsize < 1024 * 1024;
+  return bavail * bsize < limits.journalFileBytes;
 }
 
 /** Undefined: the process was told to end while it waited for storage nodes. */
