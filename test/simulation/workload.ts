@@ -114,7 +114,13 @@ export class Workload {
     const { clock } = client.machine;
     const random = seededRandom(this.#random.below(2 ** 32));
     const acting = new Acting(client.operations, random);
-    const linked = await acting.linkedInodes();
+    const linked = await acting.linkedInodes().catch((error: unknown) => {
+      if (errnoOf(error) !== "EIO") throw error;
+      // The session was lost meanwhile: this process ends.
+      client.life.losses.push(this.#world.events.steps);
+      return undefined;
+    });
+    if (linked === undefined) return;
     const choosing = new Choosing(random, { process, linked });
     const kinds: readonly Kind[] = ["register", "log", "names"];
     for (let i = 0; i < this.#options.operations; i++) {
