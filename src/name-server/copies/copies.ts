@@ -206,8 +206,10 @@ export class Copies implements JournalCopies {
   #depose(node: NodeId, cause: unknown): void {
     if (this.#isDeposed || this.#isClosed) return;
     this.#isDeposed = true;
-    this.#parts.log.error({ node, err: cause }, "another name server has taken over");
-    const advice = "another name server has taken over this cluster: this one ends, and must not be started again";
+    this.#parts.log.error({ node, err: cause }, "a storage node obeys another name server");
+    const advice =
+      "another name server has claimed this cluster: this one ends. If that one does not serve, start this one again: it goes " +
+      "on unless it has been replaced";
     this.#deposed.reject(new FsError("ESTALE", advice, { cause }));
   }
 
