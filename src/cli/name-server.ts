@@ -50,6 +50,15 @@ export async function runNameServer(command: NameServerCommand): Promise<number>
   const lifetime = createLifetime(log);
   const surroundings = createSurroundings(log, { secretFile: command.secretFile, serving: command.listen });
   const lock = await lockFolder(command.data);
+  const sayIfFull = (): void => {
+    if (isDiskFull(command.data))
+      log.error(
+        { data: command.data },
+        "the name server's disk is full: make room on it, then start again; nothing that was acknowledged is lost",
+      );
+  };
+  // LMDB also throws what it could not write where nobody can catch it, sometimes before it rejects.
+  process.on("uncaughtExceptionMonitor", sayIfFull);
   refuseHalfLoaded(command.data);
   const disk = await openSystemDisk(command.data);
   const address = command.advertise ?? (isAnywhere(command.listen) ? null : command.listen);
@@ -63,15 +72,6 @@ export async function runNameServer(command: NameServerCommand): Promise<number>
   const serverId = await readServerId(disk, surroundings.random);
   const store = await openStore(command, { ...{ disk, server: serverId, address, surroundings, log }, lifetime });
   if (store === undefined) return lifetime.over;
-  const sayIfFull = (): void => {
-    if (isDiskFull(command.data))
-      log.error(
-        { data: command.data },
-        "the name server's disk is full: make room on it, then start again; nothing that was acknowledged is lost",
-      );
-  };
-  // LMDB also throws what it could not write where nobody can catch it, sometimes before it rejects.
-  process.on("uncaughtExceptionMonitor", sayIfFull);
   store.failed.catch((error: unknown) => {
     sayIfFull();
     lifetime.fail(error);
