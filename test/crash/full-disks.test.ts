@@ -1,26 +1,9 @@
 /** Disks without one free byte: every storage node's, then the name server starts again and claims a new epoch. */
 import { rm } from "node:fs/promises";
-import { cpSync, renameSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
-import { startCluster, type Cluster } from "../support/cluster.ts";
-import { canMakeDisks, fillDisk, smallDisk } from "../support/small-disk.ts";
-
-async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  for (let waited = 0; !(await isSo()); waited += 500) {
-    if (waited > 120_000) throw new Error(`not within two minutes: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 500));
-  }
-}
-
-/** The process goes on with its folder on that disk. */
-function moveTo(cluster: Cluster, name: string, disk: string): void {
-  cluster.kill(name);
-  const folder = join(cluster.dir, name);
-  cpSync(folder, join(disk, "data"), { recursive: true });
-  renameSync(folder, `${folder}-before`);
-  symlinkSync(join(disk, "data"), folder);
-}
+import { startCluster } from "../support/cluster.ts";
+import { canMakeDisks, fillDisk, moveTo, smallDisk, until } from "../support/small-disk.ts";
 
 (canMakeDisks ? test.serial : test.serial.skip)(
   "with not one byte free on any node, growing is ENOSPC, reads and deletions go on, also through a new epoch; then all is well again",

@@ -1,28 +1,12 @@
 /** The name server's own disk, filled by somebody else: down to the reserve, then to the last byte. */
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
-import { startCluster, type Cluster } from "../support/cluster.ts";
-import { canMakeDisks, fillDisk, smallDisk } from "../support/small-disk.ts";
+import { startCluster } from "../support/cluster.ts";
+import { canMakeDisks, fillDisk, moveTo, smallDisk, until } from "../support/small-disk.ts";
 
 const MiB = 1024 * 1024;
-
-async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  for (let waited = 0; !(await isSo()); waited += 500) {
-    if (waited > 120_000) throw new Error(`not within two minutes: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 500));
-  }
-}
-
-/** The process goes on with its folder on that disk. */
-function moveTo(cluster: Cluster, name: string, disk: string): void {
-  cluster.kill(name);
-  const folder = join(cluster.dir, name);
-  cpSync(folder, join(disk, "data"), { recursive: true });
-  renameSync(folder, `${folder}-before`);
-  symlinkSync(join(disk, "data"), folder);
-}
 
 /** So that so many bytes are left. */
 function fillBut(path: string, disk: string, bytes: number): void {
