@@ -12,10 +12,11 @@ import type { Log } from "../base/log.ts";
 import { openSystemDisk } from "../base/system-disk.ts";
 import { openMetadataStore, type Store } from "../metadata-store/open.ts";
 import { recoverFolder } from "../name-server/copies/recover.ts";
-import { journalMethods, type JournalRegister } from "../protocol/journal-methods.ts";
-import { connectPeer, type Surroundings } from "../rpc/open.ts";
+import type { JournalRegister } from "../protocol/journal-methods.ts";
+import type { Surroundings } from "../rpc/open.ts";
 import type { Address } from "../rpc/types.ts";
 import { readKnownCopies } from "./known-copies.ts";
+import { nodeConnections } from "./node-connections.ts";
 
 const mendingName = "mending";
 /** In it when all is there. */
@@ -91,14 +92,7 @@ async function fetchOnce({ disk, server, address, surroundings, log }: Mending, 
     nodes: known.nodes.map((node) => node.address),
     acceptLoss: false,
     isOwn: true,
-    connect: (to) =>
-      connectPeer(surroundings, {
-        address: to,
-        hello: { role: "name-server", id: server },
-        ownTable: {},
-        handlers: {},
-        remoteTable: journalMethods,
-      }),
+    connect: nodeConnections(surroundings, server),
   });
   // Everything is read and verified.
   await (await openMetadataStore({ disk: beside, clock: systemClock, log })).close();

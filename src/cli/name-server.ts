@@ -20,6 +20,7 @@ import { knownCopiesWriter } from "./known-copies.ts";
 import { createLifetime, type Lifetime } from "./lifetime.ts";
 import { createLog } from "./logging.ts";
 import { openMended, type Mending } from "./mend-folder.ts";
+import { nodeConnections } from "./node-connections.ts";
 import { programVersion } from "./program-info.ts";
 import { hasServed, recoverInto, refuseUnfinished, takeoverWaitMillis, type RecoverCommand } from "./recover-folder.ts";
 import { serveRefusals } from "./refusing-server.ts";
@@ -94,6 +95,7 @@ export async function runNameServer(command: NameServerCommand): Promise<number>
       source: store,
       server: serverId,
       address,
+      connect: nodeConnections(surroundings, serverId),
       onRegister: knownCopiesWriter(disk, log),
       loss: acceptedLoss(disk),
       waitMillis: await takeoverWaitMillis(disk),

@@ -3,11 +3,11 @@ import type { Disk } from "../base/disk.ts";
 import { limits } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import { recoverFolder } from "../name-server/copies/recover.ts";
-import { journalMethods } from "../protocol/journal-methods.ts";
-import { connectPeer, type Surroundings } from "../rpc/open.ts";
+import type { Surroundings } from "../rpc/open.ts";
 import type { Address } from "../rpc/types.ts";
 import { acceptLoss, acceptLossName } from "./accepted-loss.ts";
 import { CommandFailure } from "./failure.ts";
+import { nodeConnections } from "./node-connections.ts";
 import { makeServerId } from "./server-id.ts";
 
 const marker = "recovering";
@@ -54,14 +54,7 @@ export async function recoverInto(
     address: options.address,
     nodes: options.nodes,
     acceptLoss: options.acceptLoss,
-    connect: (address) =>
-      connectPeer(surroundings, {
-        address,
-        hello: { role: "name-server", id: server },
-        ownTable: {},
-        handlers: {},
-        remoteTable: journalMethods,
-      }),
+    connect: nodeConnections(surroundings, server),
   });
   if (options.acceptLoss) await acceptLoss(disk);
   await (await disk.open(takenOver, "create")).close();

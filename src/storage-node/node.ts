@@ -12,7 +12,7 @@ import { storageNodeMethods } from "../protocol/storage-node.ts";
 import { connectPeer, serve, type Surroundings } from "../rpc/open.ts";
 import type { Address, Hello, MethodTable, Peer } from "../rpc/types.ts";
 import { BlockService } from "./block-service.ts";
-import { inTime } from "./in-time.ts";
+import { inTime } from "../base/in-time.ts";
 import { journalHandlers, type JournalKeeper } from "./journal-keeper.ts";
 import { NameServerPlaces } from "./name-server-places.ts";
 import { Neighbours, type ChainMember, type NodePeer } from "./neighbours.ts";

@@ -4,6 +4,7 @@ import { openIdentity, type NodeIdentity } from "../../src/block-store/identity.
 import { memoryBackend } from "../../src/block-store/memory-backend.ts";
 import { openBlockStore } from "../../src/block-store/open.ts";
 import type { BlockStore } from "../../src/block-store/types.ts";
+import { nodeConnections } from "../../src/cli/node-connections.ts";
 import { hasServed, recoverInto, takeoverWaitMillis } from "../../src/cli/recover-folder.ts";
 import { readServerId } from "../../src/cli/server-id.ts";
 import { openMemoryStore } from "../../src/metadata-store/open.ts";
@@ -83,6 +84,7 @@ export async function startNameServer(
     const clear = (path: string): Promise<void> => clearPath(disk, host, path);
     await recoverInto(disk, { ...{ nodes, address, surroundings, log, clear }, acceptLoss: false });
   }
+  const serverId = await readServerId(disk, random);
   const store = await openMemoryStore({
     ...{ disk, clock, log, journalFileBytes, snapshotJournalBytes, overlayBytesMax },
     afterTurn: (run) => void clock.after(0, run),
@@ -94,7 +96,8 @@ export async function startNameServer(
     space: () => disk.space(),
     disk,
     copies: {
-      ...{ source: store, server: await readServerId(disk, random), address },
+      ...{ source: store, server: serverId, address },
+      connect: nodeConnections(surroundings, serverId),
       waitMillis: await takeoverWaitMillis(disk),
     },
   });

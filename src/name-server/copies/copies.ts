@@ -9,7 +9,7 @@
  */
 import type { Clock } from "../../base/clock.ts";
 import { deferred, type Deferred } from "../../base/deferred.ts";
-import { errnoOf, FsError } from "../../base/errno.ts";
+import { errnoOf, type FsError } from "../../base/errno.ts";
 import type { ClusterId, NodeId } from "../../base/ids.ts";
 import type { Log } from "../../base/log.ts";
 import type { JournalCopies, JournalRecord } from "../../metadata-store/types.ts";
@@ -21,6 +21,7 @@ import { Followers } from "./followers.ts";
 import { areEnough, isNamedIn, isNewer, successor } from "./register.ts";
 import { Silence } from "./silence.ts";
 import { storeRegister } from "./store-register.ts";
+import { claimed } from "./taken-over.ts";
 import { WaitingRecords } from "./waiting-records.ts";
 import type { CopyNode, CopyOptions, CopyPeer } from "./types.ts";
 
@@ -151,9 +152,16 @@ export class Copies implements JournalCopies {
       this.#followers.poke(node);
       return reply;
     } catch (error) {
-      if (errnoOf(error) === "ESTALE") this.#depose(node, error);
+      if (errnoOf(error) === "ESTALE") this.depose(claimed(error));
       throw error;
     }
+  }
+
+  /** The cluster is, or may be, another server's: nothing is answered any more. */
+  depose(why: FsError): void {
+    if (this.#isDeposed || this.#isClosed) return;
+    this.#isDeposed = true;
+    this.#deposed.reject(why);
   }
 
   /** Twice a second. */
@@ -202,16 +210,6 @@ export class Copies implements JournalCopies {
     // Perhaps it has only not promised yet; if it has promised another one, it says so.
     this.admit(node, peer).catch(() => undefined);
   };
-
-  #depose(node: NodeId, cause: unknown): void {
-    if (this.#isDeposed || this.#isClosed) return;
-    this.#isDeposed = true;
-    this.#parts.log.error({ node, err: cause }, "a storage node obeys another name server");
-    const advice =
-      "another name server has claimed this cluster: this one ends. If that one does not serve, start this one again: it goes " +
-      "on unless it has been replaced";
-    this.#deposed.reject(new FsError("ESTALE", advice, { cause }));
-  }
 
   #onProgress(node: NodeId, sentAt: number): void {
     this.confirmations.confirmed(node, sentAt);

@@ -19,11 +19,10 @@ import type { Position } from "../../journal/position.ts";
 import { writeEpoch } from "../../metadata-store/epoch-file.ts";
 import { snapshotFolder } from "../../metadata-store/snapshot.ts";
 import { putSnapshot } from "../../metadata-store/snapshot-source.ts";
-import type { Claim, JournalMethods, JournalRegister, JournalState } from "../../protocol/journal-methods.ts";
-import type { Address, Peer } from "../../rpc/types.ts";
+import type { Claim, JournalRegister, JournalState } from "../../protocol/journal-methods.ts";
+import type { Address } from "../../rpc/types.ts";
 import { countIn, newestRegister, recoveryQuorum } from "./register.ts";
-
-export type RecoveryPeer = Pick<Peer<JournalMethods>, "call" | "close">;
+import type { ConnectNode } from "./types.ts";
 
 export interface RecoverOptions {
   /** An empty folder, or one in which this was not finished. */
@@ -38,13 +37,13 @@ export interface RecoverOptions {
   readonly acceptLoss: boolean;
   /** The server goes on that has been there: rejects with ESTALE when another one has taken over. */
   readonly isOwn?: boolean;
-  readonly connect: (address: Address) => Promise<RecoveryPeer>;
+  readonly connect: ConnectNode;
   readonly log: Log;
 }
 
 interface Heard {
   readonly address: Address;
-  readonly peer: RecoveryPeer;
+  readonly peer: Awaited<ReturnType<ConnectNode>>;
   state: JournalState;
 }
 

@@ -10,6 +10,7 @@ import type { Log } from "../../base/log.ts";
 import type { CopiesStatus } from "../../protocol/status.ts";
 import type { StorageNode } from "../storage-node.ts";
 import { Copies } from "./copies.ts";
+import { Inquiry } from "./inquiry.ts";
 import { isNamedIn, storeQuorum } from "./register.ts";
 import { startCopies, type Arrival } from "./start.ts";
 import type { CopyNode, CopyOptions, CopyPeer } from "./types.ts";
@@ -71,6 +72,13 @@ export function createJournalService(
   const { clock, log } = parts;
   const copies = new Copies({ ...parts, wanted: parts.replicas - 1 });
   const arrivals = new Map<NodeId, Arrival>();
+  const inquiry = new Inquiry({
+    ...{ clock, connect: parts.connect, server: parts.server },
+    nodes: () => copies.register?.nodes ?? parts.nodes(),
+    onTakenOver: async (error) => {
+      if ((await parts.loss?.isGiven()) !== true) copies.depose(error);
+    },
+  });
   const stopping = new AbortController();
   let begun: (() => void) | undefined;
   const hasBegun = new Promise<void>((resolve) => {
@@ -90,6 +98,7 @@ export function createJournalService(
 
   function tick(): void {
     copies.tick();
+    inquiry.tick(isRunning && copies.isConfirmed);
     if (++ticks % ticksPerRenewal === 0) copies.renewBases();
     if (waiters.length > 0 && service.isOpen) for (const go of waiters.splice(0)) go();
     timer = clock.after(tickMillis, tick);

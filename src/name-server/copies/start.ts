@@ -13,6 +13,7 @@ import type { JournalSource } from "../../metadata-store/types.ts";
 import type { JournalRegister, JournalState } from "../../protocol/journal-methods.ts";
 import type { Copies } from "./copies.ts";
 import { areEnough, countIn, newestRegister, storeQuorum } from "./register.ts";
+import { takenOver } from "./taken-over.ts";
 import type { AcceptedLoss, CopyNode, CopyPeer } from "./types.ts";
 
 export interface Arrival {
@@ -153,11 +154,7 @@ function waitingText(
 
 function mustBeOurs({ server }: StartParts, register: JournalRegister | undefined): void {
   if (register === undefined || register.server === server) return;
-  throw new FsError(
-    "ESTALE",
-    `this cluster was taken over by another name server (epoch ${String(register.epoch)}): start that one. This folder is ` +
-      "not needed any more",
-  );
+  throw takenOver(register);
 }
 
 async function admitAll({ copies, arrivals, log }: StartParts): Promise<Map<NodeId, Arrival>> {

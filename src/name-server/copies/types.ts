@@ -7,6 +7,9 @@ import type { Address, Peer } from "../../rpc/types.ts";
 /** A storage node, as far as the copies are concerned. */
 export type CopyPeer = Pick<Peer<JournalMethods>, "call" | "isOpen" | "closed">;
 
+/** Opens a connection to a storage node, within a bounded time. Rejects with FsError. */
+export type ConnectNode = (address: Address) => Promise<Pick<Peer<JournalMethods>, "call" | "close">>;
+
 /** A node that may keep the register, and a copy. */
 export interface CopyNode {
   readonly node: NodeId;
@@ -23,6 +26,7 @@ export interface CopyOptions {
   readonly server: string;
   /** Where others find this server; null: unknown (it listens everywhere). */
   readonly address: Address | null;
+  readonly connect: ConnectNode;
   /** It was recovered: it serves only so long after it has claimed its epoch. */
   readonly waitMillis?: number;
   readonly loss?: AcceptedLoss;

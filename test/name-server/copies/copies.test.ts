@@ -1,6 +1,7 @@
 import test from "ava";
 import { settle } from "../../support/simulated-clock.ts";
-import { asNameServer, CopyCluster, stateOf, type CopyNode } from "./support.ts";
+import { asNameServer, stateOf, type CopyNode } from "./copy-node.ts";
+import { CopyCluster } from "./support.ts";
 
 test("a cluster without storage nodes serves, and its first node becomes a member", async (t) => {
   const c = new CopyCluster();

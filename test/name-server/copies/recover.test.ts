@@ -2,7 +2,8 @@ import test from "ava";
 import { seededRandom } from "../../../src/base/random.ts";
 import { FaultyDisk } from "../../support/faulty-disk.ts";
 import { contentIn, contentOf, recover } from "./recovering.ts";
-import { CopyCluster, stateOf, type CopyNode } from "./support.ts";
+import { stateOf, type CopyNode } from "./copy-node.ts";
+import { CopyCluster } from "./support.ts";
 
 const files = ["before", ...Array.from({ length: 12 }, (_, i) => `file ${String(i)}`)];
 

@@ -1,32 +1,11 @@
 /** Recovery of a name server's folder from the nodes of a `CopyCluster`, and what is in folders. */
-import { FsError } from "../../../src/base/errno.ts";
 import { silentLog } from "../../../src/base/log.ts";
 import { openMemoryStore } from "../../../src/metadata-store/open.ts";
 import type { MetadataReader } from "../../../src/metadata-store/types.ts";
-import { recoverFolder, type RecoveryPeer } from "../../../src/name-server/copies/recover.ts";
-import { WithPayload, type Address } from "../../../src/rpc/types.ts";
+import { recoverFolder } from "../../../src/name-server/copies/recover.ts";
 import type { FaultyDisk } from "../../support/faulty-disk.ts";
-import { asNameServer, CopyCluster, type CopyNode } from "./support.ts";
-
-/** Calls to the nodes, of which `callsLeft` go through: then this end of them is dead. */
-function connecting(nodes: readonly CopyNode[], budget = { callsLeft: Infinity }) {
-  return (address: Address): Promise<RecoveryPeer> => {
-    const node = nodes.find(({ port }) => port === address.port);
-    if (node === undefined) return Promise.reject(new FsError("ECONNREFUSED", "nobody is there"));
-    const call = async (method: string, request: unknown): Promise<unknown> => {
-      if (--budget.callsLeft < 0) throw new FsError("ECONNRESET", "killed");
-      const handlers = node.keeper.handlers as unknown as Record<
-        string,
-        (request: unknown, context: unknown) => unknown
-      >;
-      const answer = await handlers[method]?.(request, asNameServer);
-      if (!(answer instanceof WithPayload)) return { reply: answer };
-      const bytes = Buffer.concat(answer.payload);
-      return { reply: {}, payload: { bytes, release: () => undefined } };
-    };
-    return Promise.resolve({ call, close: () => undefined } as unknown as RecoveryPeer);
-  };
-}
+import { connecting, type CopyNode } from "./copy-node.ts";
+import { CopyCluster } from "./support.ts";
 
 let servers = 0;
 

@@ -3,7 +3,8 @@ import test from "ava";
 import { seededRandom } from "../../../src/base/random.ts";
 import { FaultyDisk } from "../../support/faulty-disk.ts";
 import { contentIn, contentOf, recover } from "./recovering.ts";
-import { CopyCluster, stateOf, type CopyClient, type CopyNode } from "./support.ts";
+import { stateOf, type CopyNode } from "./copy-node.ts";
+import { CopyCluster, type CopyClient } from "./support.ts";
 
 async function createMany(client: CopyClient, prefix: string, count: number): Promise<void> {
   for (let i = 0; i < count; i++) await client.create(`${prefix}${String(i)}`).promise;

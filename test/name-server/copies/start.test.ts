@@ -2,7 +2,9 @@ import test from "ava";
 import { seededRandom } from "../../../src/base/random.ts";
 import { openMemoryStore } from "../../../src/metadata-store/open.ts";
 import { FaultyDisk } from "../../support/faulty-disk.ts";
-import { CopyCluster, stateOf, Watched, type CopyClient, type CopyNode } from "./support.ts";
+import { stateOf, type CopyNode } from "./copy-node.ts";
+import { CopyCluster, type CopyClient } from "./support.ts";
+import { Watched } from "./watched.ts";
 
 async function working(
   nodeCount: number,
@@ -165,6 +167,37 @@ test("a server whose cluster was taken over does not start", async (t) => {
   await c.live(7_000);
   t.is(started.state, "rejected");
   t.regex(String(started.error), /taken over/);
+  await c.kill();
+});
+
+test("a server that was cut off while another one took over ends, though no node comes back to it", async (t) => {
+  const { c, nodes } = await working(3);
+  for (const node of nodes) await node.disconnect();
+  await c.live(25_000);
+  t.false(c.deposed, "nodes may only be away");
+  for (const node of nodes.slice(1)) await takenOver(node, "00000000000000bb");
+  await c.live(21_000);
+  t.true(c.deposed);
+  await c.kill();
+});
+
+test("a server whose nodes have gone over to another one while it was down ends when it is started", async (t) => {
+  const { c, nodes } = await working(3);
+  const disk = await c.kill();
+  for (const node of nodes.slice(1)) await takenOver(node, "00000000000000bb");
+  await c.begin(disk);
+  await c.live(21_000);
+  t.true(c.deposed);
+  await c.kill();
+});
+
+test("what one node of three says is not enough to end a server that waits for its nodes", async (t) => {
+  const { c, nodes } = await working(3);
+  for (const node of nodes) await node.disconnect();
+  await takenOver(nodes[0] as CopyNode, "00000000000000bb");
+  c.nodes.splice(1);
+  await c.live(60_000);
+  t.false(c.deposed);
   await c.kill();
 });
 

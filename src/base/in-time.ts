@@ -1,6 +1,6 @@
 /** Connecting within a bounded time, with nothing left behind. */
-import type { Clock } from "../base/clock.ts";
-import { FsError } from "../base/errno.ts";
+import type { Clock } from "./clock.ts";
+import { FsError } from "./errno.ts";
 
 interface Closable {
   close(reason: string): void;
