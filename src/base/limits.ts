@@ -181,6 +181,8 @@ export const limits = {
   confirmMillis: 2_000,
   /** So long after it has raised the epoch a recovered one waits before it serves: the one before may still trust. */
   takeoverMillis: 15_000,
+  /** Lost nodes, and mounts, may know epochs that nobody knows who is left: a server that accepts the loss goes so far ahead. */
+  lossEpochs: 1_000,
   /** A starting name server waits so long for all nodes, then only for as many as it needs. */
   allNodesMillis: 5_000,
   segmentBytes: 256 * MiB,

@@ -129,8 +129,8 @@ function mustBeOwn({ isOwn = false, server }: RecoverOptions, register: JournalR
   );
 }
 
-async function raise({ server, address, log }: RecoverOptions, heard: Map<NodeId, Heard>): Promise<Claim> {
-  const epoch = 1 + Math.max(...[...heard.values()].map(({ state }) => state.epoch));
+async function raise({ server, address, acceptLoss, log }: RecoverOptions, heard: Map<NodeId, Heard>): Promise<Claim> {
+  const epoch = (acceptLoss ? limits.lossEpochs : 1) + Math.max(...[...heard.values()].map(({ state }) => state.epoch));
   const claim = { epoch, server };
   const cluster = [...heard.values()].map((one) => one.state.cluster).find((one) => one !== null);
   if (cluster === undefined) throw new FsError("EIO", "none of the nodes belongs to a cluster");

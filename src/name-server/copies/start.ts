@@ -96,7 +96,7 @@ function newestOfEnough(
 /** As this folder has it, with the nodes that are here: of the others, and of another server's changes, nothing is kept. */
 async function takeOver(parts: StartParts): Promise<void> {
   const { copies, nodes, server, log } = parts;
-  await claim(parts);
+  await claim(parts, limits.lossEpochs);
   const admitted = await admitAll(parts);
   const register = newestRegister([...admitted.values()].map(({ state }) => state.register));
   if (register?.server === server) await adopt(parts, register, admitted);
@@ -112,9 +112,9 @@ async function takeOver(parts: StartParts): Promise<void> {
 }
 
 /** Above whatever was promised. */
-async function claim({ copies, source, arrivals, epoch }: StartParts): Promise<void> {
+async function claim({ copies, source, arrivals, epoch }: StartParts, ahead = 0): Promise<void> {
   const promised = [...arrivals.values()].map(({ state }) => state.epoch + 1);
-  const next = Math.max(epoch(), ...promised);
+  const next = Math.max(epoch(), ...promised) + ahead;
   await source.raiseEpoch(next);
   copies.claimEpoch(next);
 }

@@ -236,7 +236,8 @@ test("when a majority of the nodes is lost an operator's word is asked for, and 
   t.is(c.copies.nodes, 1);
   const again = await c.laterClient();
   t.true(await again.has("file"));
-  // They were not lost after all: they count again.
+  // They were not lost after all, and had begun to obey another server: they count again.
+  for (const node of nodes.slice(1)) await takenOver(node, "00000000000000bb");
   for (const node of nodes.slice(1)) await node.begin();
   await c.live(2_000);
   t.is(c.copies.nodes, 3);
