@@ -2,13 +2,15 @@
 // node test/run.mjs [STAGE...]; with CI=true a missing tool is a failure, otherwise its tests are left out by name.
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
+import { basename } from "node:path";
 import { createInterface } from "node:readline";
 import { missingTools } from "./support/tools.mjs";
 
 /**
- * `folders`: whose tests belong to it, below test/; or `script`: prints TAP itself. `atOnce`: so many test files at a time
- * (mounts and timing: one); without it, as many as there are processors. `alone`: files that measure times, or show
- * more the more they get done in a time, and so run after the others, one by one. `seconds`: a hung stage is ended.
+ * `folders`: whose tests belong to it, below test/; or `script`: prints TAP itself. `atOnce`: each test file has a process
+ * of its own, so many at a time; without it one process runs them all, as many at a time as there are processors.
+ * `alone`: files that measure times, or show more the more they get done in a time, and so run after the others, one by
+ * one. `seconds`: what is not done by then is ended, and fails.
  */
 const stages = [
   { name: "check", command: ["make", ["check"]], seconds: 600 },
@@ -38,21 +40,25 @@ const stages = [
   {
     name: "mounted",
     folders: ["mounted"],
-    // Clusters wait for each other's disks and timers less than they wait for their own.
-    atOnce: 3,
+    atOnce: 2,
     alone: [
       "test/mounted/fairness.test.ts",
       "test/mounted/histories-cut.test.ts",
       "test/mounted/histories.test.ts",
       "test/mounted/locks-between-mounts.test.ts",
     ],
-    seconds: 3600,
+    seconds: 2700,
   },
   { name: "hosts", folders: ["hosts"], atOnce: 1, seconds: 900 },
   // Most of it is waiting: for sessions that end, for nodes that count as down, for what is copied.
-  { name: "crash", folders: ["crash"], atOnce: 2, alone: ["test/crash/ahead-fsync.test.ts"], seconds: 2700 },
+  { name: "crash", folders: ["crash"], atOnce: 3, alone: ["test/crash/ahead-fsync.test.ts"], seconds: 2700 },
   { name: "containers", folders: ["containers"], atOnce: 1, seconds: 900 },
 ];
+
+/** A test file that hangs is ended, with what it has started in its process group; the others go on. */
+const fileSecondsMax = 1200;
+/** Of a stage's files the slowest are told. */
+const slowestTold = 5;
 
 /** What is told of failures again at the end: where only the last part of the output is kept, it has to be there. */
 const told = { failuresMax: 20, linesMax: 25, logLinesMax: 8, lineMax: 300 };
@@ -69,7 +75,7 @@ function fail(what, reason = []) {
 }
 
 /** Its output line by line, until it has ended; resolves with its status, `undefined` when it was late. */
-async function run([command, args], seconds, { onLine, onError }) {
+async function runProcess([command, args], seconds, { onLine, onError }) {
   const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], detached: true });
   const ended = new Promise((resolve) => {
     child.once("error", (error) => {
@@ -114,7 +120,7 @@ async function runCheck({ name, command, seconds }) {
     console.log(line);
     last.add(line);
   };
-  const status = await run(command, seconds, { onLine: show, onError: show });
+  const status = await runProcess(command, seconds, { onLine: show, onError: show });
   const [program, args] = command;
   if (status === 0) totals.passed += 1;
   else
@@ -147,24 +153,43 @@ function checkStages(files) {
   }
 }
 
-/** Arguments of node, one run after the other; none when there is nothing to run. */
-function testCommands({ folders, script, atOnce, alone = [] }, allFiles) {
-  if (script !== undefined) return [["--import=tsx", script]];
+/** Arguments of node that may run at the same time, `atOnce` of them, with what they run; one group after the other. */
+function testGroups({ name, folders, script, atOnce, alone = [] }, allFiles) {
+  if (script !== undefined) return [{ atOnce: 1, runs: [{ what: name, args: ["--import=tsx", script] }] }];
+  const ava = ["node_modules/ava/entrypoints/cli.mjs", "--tap"];
   const files = folders.flatMap((folder) => allFiles.get(folder) ?? []).sort();
-  const together = files.filter((file) => !alone.includes(file));
+  if (atOnce === undefined) return [{ atOnce: 1, runs: [{ what: name, args: [...ava, ...files] }] }];
+  const own = (file) => ({ what: basename(file, ".test.ts"), args: [...ava, "--serial", file], isFile: true });
   return [
-    { files: together, atOnce },
-    { files: alone, atOnce: 1 },
-  ]
-    .filter((run) => run.files.length > 0)
-    .map((run) => [
-      ...["node_modules/ava/entrypoints/cli.mjs", "--tap"],
-      ...(run.atOnce === undefined ? [] : [`--concurrency=${run.atOnce}`, "--serial"]),
-      ...run.files,
-    ]);
+    { atOnce, runs: files.filter((file) => !alone.includes(file)).map(own) },
+    { atOnce: 1, runs: files.filter((file) => alone.includes(file)).map(own) },
+  ];
 }
 
-async function runTests({ name, seconds }, args) {
+/** All tests of a stage; ends when its time is over. */
+async function runStage(stage, allFiles) {
+  const end = performance.now() + stage.seconds * 1000;
+  const took = [];
+  for (const { atOnce, runs } of testGroups(stage, allFiles)) {
+    const left = [...runs];
+    const lane = async () => {
+      for (let next = left.shift(); next !== undefined; next = left.shift()) {
+        const start = performance.now();
+        const seconds = (end - start) / 1000;
+        if (seconds < 1) fail(`${stage.name}: ${next.what}: not begun within the stage's ${stage.seconds} s`);
+        else await runTests(stage, next, next.isFile ? Math.min(seconds, fileSecondsMax) : seconds);
+        took.push({ what: next.what, seconds: (performance.now() - start) / 1000 });
+      }
+    };
+    await Promise.all(Array.from({ length: atOnce }, lane));
+  }
+  if (took.length < 2) return;
+  took.sort((a, b) => b.seconds - a.seconds);
+  const slowest = took.slice(0, slowestTold).map(({ what, seconds }) => `${what} ${seconds.toFixed(0)} s`);
+  console.log(`slowest: ${slowest.join(", ")}`);
+}
+
+async function runTests({ name }, { what, args, isFile }, seconds) {
   const errors = tail(told.linesMax);
   /** Of this run; those of which TAP gives no reason have ended without a word but on their standard error. */
   const here = [];
@@ -181,7 +206,8 @@ async function runTests({ name, seconds }, args) {
       else failure.reason.push(line);
       return;
     }
-    const [, not, title, skip] = match;
+    const [, not, ownTitle, skip] = match;
+    const title = isFile ? `${what} › ${ownTitle}` : ownTitle;
     last = title;
     failure = undefined;
     if (skip !== undefined) totals.skipped += 1;
@@ -191,9 +217,11 @@ async function runTests({ name, seconds }, args) {
       console.log(`FAILED ${name}: ${title}`);
     } else totals.passed += 1;
   };
-  const status = await run([process.execPath, args], seconds, { onLine, onError: errors.add });
-  if (status === undefined) here.push(fail(`${name}: not done after ${seconds} s; the last test that ended: ${last}`));
-  else if (status !== 0 && here.length === 0) here.push(fail(`${name}: the test runner ended with ${status}`));
+  const status = await runProcess([process.execPath, args], seconds, { onLine, onError: errors.add });
+  const run = isFile ? `${name}: ${what}` : name;
+  if (status === undefined)
+    here.push(fail(`${run}: not done after ${seconds.toFixed(0)} s; the last test that ended: ${last}`));
+  else if (status !== 0 && here.length === 0) here.push(fail(`${run}: the test runner ended with ${status}`));
   for (const { reason } of here.filter(({ reason }) => reason.length === 0)) {
     for (const line of errors.lines) console.log(line);
     reason.push(...errors.lines);
@@ -225,7 +253,7 @@ for (const stage of stages) {
   const before = { ...totals };
   console.log(`== ${stage.name}`);
   if (stage.command) await runCheck(stage);
-  else for (const args of testCommands(stage, files)) await runTests(stage, args);
+  else await runStage(stage, files);
   const seconds = ((performance.now() - start) / 1000).toFixed(0);
   const counts = ["passed", "failed", "skipped"].map((key) => `${totals[key] - before[key]} ${key}`).join(", ");
   console.log(`== ${stage.name}: ${counts} in ${seconds} s`);
