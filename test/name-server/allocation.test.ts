@@ -1,6 +1,7 @@
 import test from "ava";
 import { limits } from "../../src/base/limits.ts";
-import { TestClient, TestCluster, TestNode } from "./support.ts";
+import { TestClient, TestCluster } from "./support.ts";
+import { TestNode } from "./test-node.ts";
 
 const errno = (code: string): { message: RegExp } => ({ message: new RegExp(code) });
 

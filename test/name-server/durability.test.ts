@@ -3,7 +3,8 @@ import { nameFromText } from "../../src/base/name.ts";
 import { keys } from "../../src/metadata-store/keys.ts";
 import { createExecution } from "../../src/name-server/execution.ts";
 import { settle } from "../support/simulated-clock.ts";
-import { root, rootIno, TestClient, TestCluster, TestNode } from "./support.ts";
+import { root, rootIno, TestClient, TestCluster } from "./support.ts";
+import { TestNode } from "./test-node.ts";
 
 /** Makes syncs wait until `release` is called. */
 function holdDurability(cluster: TestCluster): () => Promise<void> {

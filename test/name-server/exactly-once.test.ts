@@ -4,7 +4,8 @@ import { limits } from "../../src/base/limits.ts";
 import { nameFromText } from "../../src/base/name.ts";
 import type { NameServerMethods } from "../../src/protocol/name-server.ts";
 import type { RequestOf } from "../../src/rpc/types.ts";
-import { root, rootIno, TestClient, TestCluster, TestNode } from "./support.ts";
+import { root, rootIno, TestClient, TestCluster } from "./support.ts";
+import { TestNode } from "./test-node.ts";
 
 const errno = (code: string): { message: RegExp } => ({ message: new RegExp(code) });
 const name = nameFromText;

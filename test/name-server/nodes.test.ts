@@ -3,7 +3,8 @@ import { limits } from "../../src/base/limits.ts";
 import type { ClusterId, GroupId } from "../../src/base/ids.ts";
 import type { PlacementGroup } from "../../src/protocol/types.ts";
 import { settle } from "../support/simulated-clock.ts";
-import { live, TestClient, TestCluster, TestNode } from "./support.ts";
+import { live, TestClient, TestCluster } from "./support.ts";
+import { TestNode } from "./test-node.ts";
 
 const errno = (code: string): { message: RegExp } => ({ message: new RegExp(code) });
 

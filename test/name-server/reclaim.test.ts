@@ -4,7 +4,8 @@ import { nameFromText } from "../../src/base/name.ts";
 import type { BlockId, GroupId, Ino } from "../../src/base/ids.ts";
 import type { BlockRange } from "../../src/protocol/types.ts";
 import { settle } from "../support/simulated-clock.ts";
-import { live, root, rootIno, TestClient, TestCluster, TestNode, type ClusterOptions } from "./support.ts";
+import { live, root, rootIno, TestClient, TestCluster, type ClusterOptions } from "./support.ts";
+import { TestNode } from "./test-node.ts";
 
 const errno = (code: string): { message: RegExp } => ({ message: new RegExp(code) });
 

@@ -1,6 +1,7 @@
 import test from "ava";
 import { limits } from "../../src/base/limits.ts";
-import { TestClient, TestCluster, TestNode, live } from "./support.ts";
+import { TestClient, TestCluster, live } from "./support.ts";
+import { TestNode } from "./test-node.ts";
 import { settle } from "../support/simulated-clock.ts";
 
 const errno = (code: string): { message: RegExp } => ({ message: new RegExp(code) });

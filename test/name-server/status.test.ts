@@ -1,6 +1,7 @@
 import test from "ava";
 import type { StatusReply } from "../../src/protocol/status.ts";
-import { TestClient, TestCluster, TestNode } from "./support.ts";
+import { TestClient, TestCluster } from "./support.ts";
+import { TestNode } from "./test-node.ts";
 
 test("the status of a healthy cluster shows nodes, capacity, groups, sessions, and no warnings", async (t) => {
   const cluster = await TestCluster.start();

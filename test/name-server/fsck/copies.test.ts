@@ -6,7 +6,8 @@ import type { Name } from "../../../src/base/name.ts";
 import type { Found, FsckSummary } from "../../../src/protocol/check-methods.ts";
 import { fill, start, type Played } from "../repair/support.ts";
 import { settle } from "../../support/simulated-clock.ts";
-import { live, type TestCluster, type TestNode } from "../support.ts";
+import { live, type TestCluster } from "../support.ts";
+import type { TestNode } from "../test-node.ts";
 
 async function check(
   { cluster }: Played,

@@ -2,7 +2,8 @@
 import test from "ava";
 import { limits } from "../../../src/base/limits.ts";
 import { nameFromText } from "../../../src/base/name.ts";
-import { live, root, rootIno, type TestNode } from "../support.ts";
+import { live, root, rootIno } from "../support.ts";
+import type { TestNode } from "../test-node.ts";
 import { eventually, fill, groupsOf, outMillis, start, status, type Played } from "./support.ts";
 
 const roundMillis = 60_000;

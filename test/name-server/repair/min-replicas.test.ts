@@ -1,6 +1,7 @@
 import test from "ava";
 import { blockName } from "../../../src/base/ids.ts";
-import { live, TestClient, TestCluster, TestNode, type ClusterOptions } from "../support.ts";
+import { live, TestClient, TestCluster, type ClusterOptions } from "../support.ts";
+import { TestNode } from "../test-node.ts";
 import { areWhole, eventually, fill, groupsOf, start, status, type Played } from "./support.ts";
 
 const waits = /2 storage nodes needed for 2 replicas, 1 is up: block writes wait/;

@@ -1,6 +1,7 @@
 import test, { type ExecutionContext } from "ava";
 import { blockName, type BlockId } from "../../../src/base/ids.ts";
-import { live, TestClient, TestNode } from "../support.ts";
+import { live, TestClient } from "../support.ts";
+import { TestNode } from "../test-node.ts";
 import { areWhole, eventually, fill, groupsOf, start, status, type Played } from "./support.ts";
 
 async function admin({ cluster }: Played): Promise<TestClient> {

@@ -1,6 +1,7 @@
 import test from "ava";
 import { blockName, type ClusterId } from "../../../src/base/ids.ts";
-import { live, TestNode } from "../support.ts";
+import { live } from "../support.ts";
+import { TestNode } from "../test-node.ts";
 import { areWhole, eventually, fill, groupsOf, outMillis, start, status } from "./support.ts";
 
 test("a node that is silent for long enough is out, and others hold its blocks then", async (t) => {

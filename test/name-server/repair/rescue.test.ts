@@ -2,7 +2,8 @@ import test from "ava";
 import { blockName, type GroupId, type NodeId } from "../../../src/base/ids.ts";
 import type { PlacementGroup } from "../../../src/protocol/types.ts";
 import { planRescue, type RescuedGroup } from "../../../src/name-server/repair/rescue.ts";
-import { live, TestClient, TestCluster, TestNode } from "../support.ts";
+import { live, TestClient, TestCluster } from "../support.ts";
+import { TestNode } from "../test-node.ts";
 import { areWhole, eventually, fill, groupsOf, outMillis, status, type Played } from "./support.ts";
 
 const rackOf = (node: TestNode): string => (parseInt(node.id, 16) % 2 === 0 ? "rack-even" : "rack-odd");

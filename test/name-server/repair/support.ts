@@ -3,7 +3,8 @@ import { limits } from "../../../src/base/limits.ts";
 import { blockName, type BlockId, type Ino, type NodeId } from "../../../src/base/ids.ts";
 import type { StatusReply } from "../../../src/protocol/status.ts";
 import type { PlacementGroup } from "../../../src/protocol/types.ts";
-import { live, TestClient, TestCluster, TestNode, type ClusterOptions } from "../support.ts";
+import { live, TestClient, TestCluster, type ClusterOptions } from "../support.ts";
+import { TestNode } from "../test-node.ts";
 
 export const outMillis = 60_000;
 

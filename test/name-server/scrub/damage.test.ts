@@ -6,7 +6,8 @@ import { createBackground } from "../../../src/name-server/background.ts";
 import type { Nodes } from "../../../src/name-server/nodes.ts";
 import { createDamage, type Damage } from "../../../src/name-server/scrub/damage.ts";
 import { settle } from "../../support/simulated-clock.ts";
-import { live, TestClient, TestCluster, TestNode } from "../support.ts";
+import { live, TestClient, TestCluster } from "../support.ts";
+import { TestNode } from "../test-node.ts";
 
 const block = (number: number): BlockId => ({ group: 1 as GroupId, number });
 
