@@ -62,6 +62,9 @@ export function createContents(options: ContentOptions): Contents {
     file.lose(error);
   }
 
+  /** Of a million open files few have anything to flush; asking each would keep everything else waiting for seconds. */
+  const unquiet = (): CachedFile[] => [...files.values()].filter((file) => !file.isQuiet);
+
   /** Nothing may stay here: what cannot be sent within a few tries is lost. */
   async function flushOrLose(file: CachedFile): Promise<void> {
     for (let attempt = 1; ; attempt++) {
@@ -99,7 +102,7 @@ export function createContents(options: ContentOptions): Contents {
     },
     async flushAll() {
       let first: Error | undefined;
-      await eachOf(files.values(), async (file) => {
+      await eachOf(unquiet(), async (file) => {
         try {
           await file.flush();
         } catch (error) {
@@ -136,7 +139,7 @@ export function createContents(options: ContentOptions): Contents {
       },
     },
     async shutdown() {
-      await eachOf(files.values(), flushOrLose);
+      await eachOf(unquiet(), flushOrLose);
       flusher.close();
       memory.refuseWaiters(new FsError("EIO", "shutting down"));
       await compactor.close();
@@ -146,8 +149,8 @@ export function createContents(options: ContentOptions): Contents {
   };
 }
 
-/** Runs over all items as they are now, some at once. `run` does not reject. */
-async function eachOf<T>(items: Iterable<T>, run: (item: T) => Promise<void>): Promise<void> {
+/** Runs over all items, some at once. `run` does not reject. */
+async function eachOf<T>(items: readonly T[], run: (item: T) => Promise<void>): Promise<void> {
   const waiting = [...items];
   const worker = async (): Promise<void> => {
     for (let item = waiting.pop(); item !== undefined; item = waiting.pop()) await run(item);

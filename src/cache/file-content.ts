@@ -121,6 +121,11 @@ export class CachedFile implements FileContent {
     return this.#gate.isClosed;
   }
 
+  /** Whether a flush would do nothing, and wait for nothing. */
+  get isQuiet(): boolean {
+    return this.buffer.isQuiet && !this.isHeld;
+  }
+
   get isUnknown(): boolean {
     return !this.isDirty && !this.#gate.isClosed && this.layout.isUnknown;
   }

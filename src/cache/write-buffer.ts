@@ -74,6 +74,11 @@ export class WriteBuffer {
     return !this.dirty.isEmpty || !this.queue.isEmpty;
   }
 
+  /** Whether a flush would do nothing. */
+  get isQuiet(): boolean {
+    return !this.isDirty && this.#error === undefined;
+  }
+
   /** Takes a copy. The memory fits (see ChunkMemory). Stretches that are full now leave at once. */
   put(offset: number, content: Buffer, terms: WriteOptions): void {
     this.#note(terms);

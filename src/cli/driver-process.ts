@@ -106,6 +106,8 @@ export function startDriver(parts: {
           return;
         case "over":
           said.over = true;
+          // The kernel keeps nothing of it any more, and it may have much to flush.
+          watch.close();
           return;
         case "failed":
           said.failure = message.message;

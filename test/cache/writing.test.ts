@@ -1,5 +1,6 @@
 /** How writes leave: inline, as blocks, packed, in order, in the background. */
 import test from "ava";
+import { toIno } from "../../src/base/ids.ts";
 import { limits } from "../../src/base/limits.ts";
 import { seededRandom } from "../../src/base/random.ts";
 import type { Extent } from "../../src/protocol/types.ts";
@@ -222,4 +223,21 @@ test("blocks under an old epoch are written again elsewhere", async (t) => {
   const [extent] = cluster.file().extents;
   t.is(cluster.discarded.length, 1);
   t.true(extent?.kind === "block" && extent.block.number !== cluster.discarded[0]?.number);
+});
+
+test("flushing everything asks only the files that have something to write", async (t) => {
+  const { contents, open } = startClient();
+  const clean = Array.from({ length: 100 }, (_, i) => open(toIno(100 + i)));
+  for (const file of clean) await file.write(0, patterned(100, 1), at(1));
+  await contents.flushAll();
+  let flushes = 0;
+  for (const file of clean)
+    file.flush = () => {
+      flushes++;
+      return Promise.resolve();
+    };
+  await open().write(0, patterned(100, 2), at(2));
+  await contents.flushAll();
+  t.is(contents.statistics.dirtyBytes, 0);
+  t.is(flushes, 0);
 });
