@@ -5,7 +5,7 @@
  * Concludes as a start does: from as many nodes as have to store a register, so that one of them knows of a takeover.
  */
 import type { Clock } from "../../base/clock.ts";
-import type { FsError } from "../../base/errno.ts";
+import { FsError } from "../../base/errno.ts";
 import type { NodeId } from "../../base/ids.ts";
 import { limits } from "../../base/limits.ts";
 import type { JournalState } from "../../protocol/journal-methods.ts";
@@ -18,7 +18,7 @@ export interface InquiryOptions {
   readonly connect: ConnectNode;
   /** The id of this server's folder. */
   readonly server: string;
-  readonly nodes: () => readonly Pick<CopyNode, "address">[];
+  readonly nodes: () => readonly Pick<CopyNode, "node" | "address">[];
   /** Told again each time that it asks. */
   readonly onTakenOver: (error: FsError) => Promise<void>;
 }
@@ -39,13 +39,14 @@ export class Inquiry {
     else this.#askAt ??= now + limits.askNodesMillisMax;
     if (this.#isAsking || now < (this.#askAt ?? Infinity)) return;
     this.#isAsking = true;
-    void this.#ask().finally(() => {
-      this.#isAsking = false;
-      this.#askAt = undefined;
-    });
+    void this.#ask()
+      .catch(() => undefined)
+      .finally(() => {
+        this.#isAsking = false;
+        this.#askAt = undefined;
+      });
   }
 
-  /** Never rejects. */
   async #ask(): Promise<void> {
     const { nodes, server, onTakenOver } = this.#options;
     const answers = await Promise.allSettled(nodes().map((node) => this.#askOne(node)));
@@ -56,10 +57,13 @@ export class Inquiry {
     if (areEnough(heard, [register])) await onTakenOver(takenOver(register));
   }
 
-  async #askOne({ address }: Pick<CopyNode, "address">): Promise<JournalState> {
+  /** Rejects when another node is there by now, perhaps of another cluster. */
+  async #askOne({ node, address }: Pick<CopyNode, "node" | "address">): Promise<JournalState> {
     const peer = await this.#options.connect(address);
     try {
-      return (await peer.call("journalState", {}, { deadlineMillis: limits.connectMillis })).reply;
+      const { reply } = await peer.call("journalState", {}, { deadlineMillis: limits.connectMillis });
+      if (reply.node !== node) throw new FsError("EHOSTUNREACH", `there is node ${reply.node} instead of ${node}`);
+      return reply;
     } finally {
       peer.close("done");
     }

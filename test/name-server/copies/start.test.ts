@@ -201,6 +201,22 @@ test("what one node of three says is not enough to end a server that waits for i
   await c.kill();
 });
 
+test("a node of another cluster at a node's address says nothing about this one", async (t) => {
+  const { c, nodes } = await working(1);
+  const other = await working(1);
+  const stranger = await other.c.node(undefined, nodes[0]?.port);
+  await stranger.register();
+  await other.nodes[0]?.disconnect();
+  await other.c.live(3_000);
+  await takenOver(stranger, "00000000000000bb");
+  await nodes[0]?.disconnect();
+  c.nodes.splice(0, 1, stranger);
+  await c.clock.advance(60_000);
+  t.false(c.deposed);
+  await c.kill();
+  await other.c.kill();
+});
+
 test("a recovered server waits before it serves", async (t) => {
   const { c, nodes, client } = await working(2);
   await client.create("file").promise;
