@@ -1,5 +1,5 @@
 /** `dfs status`: asks the name server, prints a page for people or JSON for programs. */
-import colors from "picocolors";
+import { colors } from "./colors.ts";
 import { systemClock } from "../base/clock.ts";
 import { silentLog } from "../base/log.ts";
 import { type StatusReply } from "../protocol/status.ts";

@@ -1,6 +1,6 @@
 /** Tables for people, as lines of text. */
 import { stripVTControlCharacters } from "node:util";
-import colors from "picocolors";
+import { colors } from "./colors.ts";
 
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const plain = (text: string): number => stripVTControlCharacters(text).length;
