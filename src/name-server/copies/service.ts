@@ -125,8 +125,8 @@ export function createJournalService(
     deposed: copies.deposed,
 
     async admit(node, cluster, peer) {
-      // Refused by who registers nodes, with a message.
-      if (cluster !== null && isRunning && cluster !== parts.cluster()) return;
+      // Refused by who registers nodes, with a message; what it says of its cluster's server is not about this one.
+      if (cluster !== null && cluster !== parts.cluster()) return;
       if (!isRunning) {
         const { reply: state } = await peer.call("journalState", {});
         const arrival = { peer, state };

@@ -1,8 +1,10 @@
 import test from "ava";
+import type { ClusterId } from "../../../src/base/ids.ts";
 import { seededRandom } from "../../../src/base/random.ts";
 import { openMemoryStore } from "../../../src/metadata-store/open.ts";
+import type { JournalRegister } from "../../../src/protocol/journal-methods.ts";
 import { FaultyDisk } from "../../support/faulty-disk.ts";
-import { stateOf, type CopyNode } from "./copy-node.ts";
+import { asNameServer, stateOf, type CopyNode } from "./copy-node.ts";
 import { CopyCluster, type CopyClient } from "./support.ts";
 import { Watched } from "./watched.ts";
 
@@ -116,20 +118,18 @@ test("a folder that leads to another place than the members' copies is refused w
 });
 
 /** Promises, and the register, as a recovering server leaves them. */
-async function takenOver(node: CopyNode, server: string): Promise<void> {
+async function takenOver(
+  node: CopyNode,
+  server: string,
+  content?: Omit<JournalRegister, "epoch" | "server">,
+): Promise<void> {
   const { register, epoch } = await stateOf(node);
   const claim = { epoch: epoch + 1, server };
-  const context = {
-    peer: { remote: { role: "name-server" } },
-    payload: { bytes: Buffer.alloc(0), release: () => undefined },
-  };
-  await node.keeper.handlers.raiseEpoch(
-    { ...claim, cluster: node.identity.cluster as never, address: null },
-    context as never,
-  );
-  await node.keeper.handlers.storeRegister(
-    { ...claim, register: { ...(register as never as object), ...claim } as never },
-    context as never,
+  const { raiseEpoch, storeRegister } = node.keeper.handlers;
+  await raiseEpoch({ ...claim, cluster: node.identity.cluster as ClusterId, address: null }, asNameServer);
+  await storeRegister(
+    { ...claim, register: { ...((content ?? register) as JournalRegister), ...claim } },
+    asNameServer,
   );
 }
 
@@ -215,6 +215,29 @@ test("a node of another cluster at a node's address says nothing about this one"
   t.false(c.deposed);
   await c.kill();
   await other.c.kill();
+});
+
+test("what a node of another cluster says at the start of a server is not about this one", async (t) => {
+  const { c, nodes } = await working(1);
+  const stranger = await c.node();
+  await stranger.identity.adopt("00000000000000cc" as ClusterId);
+  const address = { host: "127.0.0.1", port: stranger.port };
+  await takenOver(stranger, "00000000000000bb", {
+    generation: 1,
+    members: [],
+    nodes: [{ node: stranger.id, address }],
+  });
+  await c.begin(await c.kill());
+  const started = new Watched(c.starting);
+  const registered = await stranger.begin();
+  await c.live(7_000);
+  t.is(started.state, "pending", String(started.error));
+  t.regex(String(registered.error), /belongs to cluster 00000000000000cc/);
+  await nodes[0]?.begin();
+  await c.live(7_000);
+  t.true(c.copies.serving);
+  t.is(c.store.epoch, 2);
+  await c.kill();
 });
 
 test("a recovered server waits before it serves", async (t) => {
