@@ -2,6 +2,8 @@
 import test from "ava";
 import { fileType } from "../../src/base/attributes.ts";
 import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { limits } from "../../src/base/limits.ts";
 import { O } from "../conformance/libc/constants.ts";
 import { driversOf, startCluster, type Cluster } from "../support/cluster.ts";
 import { eventually, isMounted, isRunning, SecondMount, startDfs, withPeers } from "./acting.ts";
@@ -114,7 +116,7 @@ test.serial("a client that stood still as a whole for less than that goes on wit
     const fd = a.call("open", path("d/1"), O.RDWR);
     a.call("pwrite", fd, "kept", 0);
     cluster.kill("client", "SIGSTOP");
-    await new Promise((resolve) => setTimeout(resolve, 5_000));
+    await sleep(5_000);
     cluster.kill("client", "SIGCONT");
     a.call("fsync", fd);
     t.is(a.call("pread", fd, 4, 0).toString(), "kept");
@@ -174,6 +176,27 @@ test.serial("SIGTERM to the supervisor unmounts and flushes", async (t) => {
   t.false(isMounted(cluster.mnt));
   cluster.up();
   t.is(await cluster.sh("cat d/unsynced"), "unsynced\n");
+});
+
+test.serial("a driver that is silent once its mount is gone is left to flush", async (t) => {
+  t.timeout(120_000);
+  const [supervisor, driver] = [cluster.pid("client"), cluster.driverPid()];
+  const nodes = ["storage-1", "storage-2"];
+  for (const node of nodes) cluster.kill(node, "SIGSTOP");
+  try {
+    await cluster.sh("head -c 1000000 /dev/zero > d/unsynced");
+    await cluster.sh(`umount -i -c ${cluster.mnt}`, { cwd: "/", seconds: 10 });
+    await sleep(1_000);
+    process.kill(driver, "SIGSTOP");
+    await sleep(limits.driverSilentMillis + 3_000);
+    t.true(isRunning(driver));
+    process.kill(driver, "SIGCONT");
+  } finally {
+    for (const node of nodes) cluster.kill(node, "SIGCONT");
+  }
+  await eventually("both have ended", () => !isRunning(supervisor) && !isRunning(driver), 40);
+  cluster.up();
+  t.is(await cluster.sh("head -c 1000000 /dev/zero | cmp - d/unsynced && echo same"), "same\n");
 });
 
 test.serial("without its supervisor a driver flushes, unmounts and ends", async (t) => {
