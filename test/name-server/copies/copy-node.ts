@@ -1,11 +1,11 @@
 /** A storage node that does what there is to do about the journal, and nothing else. */
 import { FsError } from "../../../src/base/errno.ts";
-import type { NodeId } from "../../../src/base/ids.ts";
+import type { ClusterId, NodeId } from "../../../src/base/ids.ts";
 import { silentLog } from "../../../src/base/log.ts";
 import { seededRandom } from "../../../src/base/random.ts";
 import { openIdentity, type NodeIdentity } from "../../../src/block-store/identity.ts";
 import type { ConnectNode } from "../../../src/name-server/copies/types.ts";
-import { journalMethods, type JournalState } from "../../../src/protocol/journal-methods.ts";
+import { journalMethods, type JournalRegister, type JournalState } from "../../../src/protocol/journal-methods.ts";
 import { nameServerMethods, type NameServerMethods } from "../../../src/protocol/name-server.ts";
 import { storageNodeMethods } from "../../../src/protocol/storage-node.ts";
 import { connectPeer, type Surroundings } from "../../../src/rpc/open.ts";
@@ -150,4 +150,20 @@ export function connecting(nodes: readonly CopyNode[], budget = { callsLeft: Inf
     };
     return Promise.resolve({ call, close: () => undefined } as unknown as Awaited<ReturnType<ConnectNode>>);
   };
+}
+
+/** Promises, and the register, as a recovering server leaves them. */
+export async function takenOver(
+  node: CopyNode,
+  server: string,
+  content?: Omit<JournalRegister, "epoch" | "server">,
+): Promise<void> {
+  const { register, epoch } = await stateOf(node);
+  const claim = { epoch: epoch + 1, server };
+  const { raiseEpoch, storeRegister } = node.keeper.handlers;
+  await raiseEpoch({ ...claim, cluster: node.identity.cluster as ClusterId, address: null }, asNameServer);
+  await storeRegister(
+    { ...claim, register: { ...((content ?? register) as JournalRegister), ...claim } },
+    asNameServer,
+  );
 }

@@ -192,3 +192,16 @@ export class CopyClient {
     return reply.attributes !== undefined && reply.attributes !== null;
   }
 }
+
+/** A cluster that works, and a client with a session. */
+export async function working(
+  nodeCount: number,
+  replicas = 2,
+): Promise<{ c: CopyCluster; nodes: CopyNode[]; client: CopyClient }> {
+  const c = new CopyCluster(replicas);
+  await c.begin();
+  const nodes = await c.withNodes(nodeCount);
+  const client = await c.client();
+  await client.open();
+  return { c, nodes, client };
+}
