@@ -149,16 +149,15 @@ function keepsAll(before: Record<string, number>, after: Record<string, number>)
   return Object.entries(before).every(([node, blocks]) => (after[node] ?? -1) >= blocks);
 }
 
-/** @param states in any order */
+/** @param states in any order; when all are up, then with everything that they should have */
 function settled(c: Cluster, states: readonly string[]): Promise<void> {
   const wanted = [...states].sort().join();
-  const have = (): string =>
-    c
-      .status()
-      .nodes.map(({ state }) => (state === "up" ? "up" : "down"))
-      .sort()
-      .join();
-  return until(`nodes are ${wanted}`, () => have() === wanted);
+  const isAllUp = states.every((state) => state === "up");
+  return until(`nodes are ${wanted}`, () => {
+    const { nodes, groups, repair } = c.status();
+    const have = nodes.map(({ state }) => (state === "up" ? "up" : "down")).sort();
+    return have.join() === wanted && (!isAllUp || groups.degraded + groups.lost + repair.comparing === 0);
+  });
 }
 
 async function until(what: string, holds: () => boolean): Promise<void> {
