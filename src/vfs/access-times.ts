@@ -3,7 +3,6 @@
  * shows here at once and reaches the server lazily; what the server never hears of (a crash, too many) is lost, as the
  * kernel's own lazy times are. Nobody is recalled for them.
  */
-import type { Nanos } from "../base/attributes.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import { errnoOf } from "../base/errno.ts";
 import type { Ino } from "../base/ids.ts";
@@ -37,14 +36,6 @@ export interface AccessTimesParts {
 const dayNanos = 86_400_000_000_000n;
 const parallel = 4;
 
-/** Unless it was set otherwise meanwhile. What else was changed meanwhile stays. */
-function stored(inode: Inode, atime: Nanos): void {
-  if (inode.accessTime !== atime) return;
-  inode.accessTime = undefined;
-  const { attributes } = inode;
-  if (attributes !== undefined && attributes.atime < atime) inode.attributes = { ...attributes, atime };
-}
-
 export function createAccessTimes({
   nameServer,
   inodes,
@@ -63,7 +54,8 @@ export function createAccessTimes({
     try {
       const { ctime } = inode.attributes;
       await nameServer.change("setattr", { caller: superuser, ino, atime, ctime });
-      stored(inode, atime);
+      // Unless it was set otherwise meanwhile.
+      if (inode.accessTime === atime) inodes().accessTimeStored(inode, atime);
     } catch (error) {
       inode.accessTime = undefined;
       log.debug({ ino, errno: errnoOf(error) }, "an access time was not stored");
@@ -107,6 +99,7 @@ export function createAccessTimes({
     },
     drop(inode) {
       inode.accessTime = undefined;
+      inode.accessTimeStored = undefined;
       waiting.delete(inode.ino);
     },
     flush,

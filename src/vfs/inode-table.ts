@@ -8,7 +8,7 @@
  * - An older answer never replaces a newer one while attributes are believed: an inode's ctime only grows.
  * - Attributes of idle inodes are bounded: beyond `attributesMax` those that were not used lately are let go.
  */
-import { isDirectory, type Attributes } from "../base/attributes.ts";
+import { isDirectory, type Attributes, type Nanos } from "../base/attributes.ts";
 import { rootIno, type Ino } from "../base/ids.ts";
 import { RecentMoments } from "../cache/recent-moments.ts";
 import type { Coherence } from "./coherence.ts";
@@ -30,6 +30,8 @@ export interface InodeTable {
   changed(attributes: Attributes, since: number): Inode | undefined;
   /** It was changed here, and nobody else may have changed it. */
   changedHere(inode: Inode, attributes: Attributes): void;
+  /** The server has this access time. What else was changed meanwhile stays. */
+  accessTimeStored(inode: Inode, atime: Nanos): void;
   /** What ran ahead is at the server: sizes in blocks and of directories are known only there. */
   settled(attributes: readonly Attributes[]): void;
   /** Attributes have to be asked anew. */
@@ -71,7 +73,9 @@ export function createInodeTable(options: InodeTableOptions): InodeTable {
     attributes.ctime < inode.attributes.ctime &&
     (inode.removed || coherence.trusts(inode));
 
-  const accept = (inode: Inode, attributes: Attributes, since: number): void => {
+  /** `asked`: when they were asked for; `since`: from when on they are right. */
+  const accept = (inode: Inode, told: Attributes, asked: number, since = asked): void => {
+    const attributes = withAccessTime(inode, told, asked);
     inode.recentlyUsed = true;
     const known = inode.attributes;
     if (inode.removed && attributes.nlink > 0) revive(inode);
@@ -180,7 +184,7 @@ export function createInodeTable(options: InodeTableOptions): InodeTable {
       if (attributes.ctime === inode.attributes?.ctime && since < inode.staleAt) return inode;
       const now = coherence.nextMoment();
       inode.staleAt = now;
-      accept(inode, attributes, coherence.holds(inode.ino, since) ? now : since);
+      accept(inode, attributes, since, coherence.holds(inode.ino, since) ? now : since);
       return inode;
     },
     changedHere(inode, attributes) {
@@ -189,6 +193,11 @@ export function createInodeTable(options: InodeTableOptions): InodeTable {
       // The answer of the flush under way will be older than this change, and is not taken then.
       const written = inode.content?.dirtyTime;
       accept(inode, written === undefined ? attributes : { ...attributes, mtime: written }, now);
+    },
+    accessTimeStored(inode, atime) {
+      inode.accessTime = undefined;
+      inode.accessTimeStored = { atime, since: coherence.nextMoment() };
+      if (inode.attributes !== undefined) inode.attributes = withAccessTime(inode, inode.attributes, -1);
     },
     settled(all) {
       for (const { ino, size, blocks } of all) {
@@ -226,6 +235,15 @@ export function createInodeTable(options: InodeTableOptions): InodeTable {
       return attributesCount;
     },
   };
+}
+
+/** The attributes, asked for at `since`, with the access time that was stored meanwhile. */
+function withAccessTime(inode: Inode, attributes: Attributes, since: number): Attributes {
+  const stored = inode.accessTimeStored;
+  if (stored === undefined) return attributes;
+  if (since >= stored.since) inode.accessTimeStored = undefined;
+  else if (attributes.atime < stored.atime) return { ...attributes, atime: stored.atime };
+  return attributes;
 }
 
 function isIdle(inode: Inode): boolean {

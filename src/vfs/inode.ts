@@ -23,6 +23,8 @@ export interface Inode {
   privilegesCleared: boolean;
   /** A newer access time than the server's, not sent yet. */
   accessTime: Nanos | undefined;
+  /** The last one that was sent, and since when the server has it: an answer that was asked for before may not. */
+  accessTimeStored: { readonly atime: Nanos; readonly since: number } | undefined;
   /** By the relatime rule there is nothing to do until the attributes change. */
   accessTimeSettled: boolean;
   /** Since when the kernel's pages of it are right; -1: it may not keep any from before. */
@@ -129,6 +131,7 @@ export function newInode(ino: Ino, directory: boolean): Inode {
     writtenBytes: 0,
     privilegesCleared: false,
     accessTime: undefined,
+    accessTimeStored: undefined,
     accessTimeSettled: false,
     pagesSince: -1,
     place: undefined,

@@ -5,7 +5,8 @@ import { toIno } from "../../src/base/ids.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { createAccessTimes } from "../../src/vfs/access-times.ts";
 import { createBackground } from "../../src/vfs/background.ts";
-import { newInode, type Inode } from "../../src/vfs/inode.ts";
+import { createInodeTable, type InodeTable } from "../../src/vfs/inode-table.ts";
+import type { Inode } from "../../src/vfs/inode.ts";
 import { visibleAttributes } from "../../src/vfs/visible-attributes.ts";
 import { ManualClock } from "./mount.ts";
 
@@ -15,10 +16,24 @@ const attributes: Attributes = {
   ...{ atime: 10n, mtime: 20n, ctime: 20n, btime: 5n },
 };
 
-/** Read at `readAt`, `meanwhile` happens before the server's answer; what is shown then. */
-async function shownAfter(meanwhile: (inode: Inode, drop: () => void) => void): Promise<Nanos> {
-  const inode = newInode(attributes.ino, false);
-  inode.attributes = attributes;
+interface Scene {
+  readonly inode: Inode;
+  readonly inodes: InodeTable;
+  readonly moment: () => number;
+  readonly drop: () => void;
+}
+
+/** Read at `readAt`, `meanwhile` happens before the server's answer, `afterwards` behind it; what is shown then. */
+async function shownAfter(
+  meanwhile: (scene: Scene) => void,
+  afterwards: (scene: Scene) => void = () => undefined,
+): Promise<Nanos> {
+  let moment = 1;
+  const inodes = createInodeTable({
+    coherence: { nextMoment: () => ++moment, trusts: () => true, holds: () => true } as never,
+    ...{ attributesMax: 100, foreseenMax: 100, unused: () => undefined, gone: () => undefined },
+  });
+  const inode = inodes.enter(attributes, moment);
   let answer: (reply: object) => void = () => undefined;
   const nameServer = {
     nowNanos: () => readAt,
@@ -29,31 +44,58 @@ async function shownAfter(meanwhile: (inode: Inode, drop: () => void) => void): 
   };
   const times = createAccessTimes({
     nameServer: nameServer as never,
-    inodes: () => ({ get: () => inode, dropIfUnused: () => undefined }) as never,
+    inodes: () => inodes,
     ...{ clock: new ManualClock(), background: createBackground(silentLog), log: silentLog, enabled: true },
   });
+  const drop = (): void => {
+    times.drop(inode);
+  };
+  const scene = { inode, inodes, drop, moment: () => moment };
   times.read(inode);
   const flushed = times.flush();
-  meanwhile(inode, () => {
-    times.drop(inode);
-  });
+  meanwhile(scene);
   answer({ attributes: { ...attributes, atime: readAt } });
   await flushed;
+  afterwards(scene);
   return visibleAttributes(inode).atime;
 }
 
 test("an access time that is stored stays, also behind a change of something else", async (t) => {
   t.is(await shownAfter(() => undefined), readAt);
-  const chmod = (inode: Inode): void => {
-    inode.attributes = { ...attributes, mode: 0o100600, ctime: 150n };
+  const chmod = ({ inodes, inode }: Scene): void => {
+    inodes.changedHere(inode, { ...attributes, mode: 0o100600, ctime: 150n });
   };
   t.is(await shownAfter(chmod), readAt);
 });
 
 test("an atime that was set meanwhile stays", async (t) => {
-  const utimes = (inode: Inode, drop: () => void): void => {
+  const utimes = ({ inodes, inode, drop }: Scene): void => {
     drop();
-    inode.attributes = { ...attributes, atime: 7n, ctime: 150n };
+    inodes.changedHere(inode, { ...attributes, atime: 7n, ctime: 150n });
   };
   t.is(await shownAfter(utimes), 7n);
+  t.is(await shownAfter(() => undefined, utimes), 7n, "and one that was set afterwards");
+});
+
+test("an answer that was asked for before the access time was stored does not take it back", async (t) => {
+  for (const take of ["changed", "update", "enter"] as const) {
+    let since = 0;
+    const shown = await shownAfter(
+      ({ moment }) => {
+        since = moment();
+      },
+      ({ inodes, inode }) => {
+        inodes[take]({ ...attributes, ctime: 150n, mtime: 150n }, since);
+        inodes.changedHere(inode, { ...visibleAttributes(inode), ctime: 160n });
+      },
+    );
+    t.is(shown, readAt, take);
+  }
+});
+
+test("an answer that was asked for afterwards is what the server has: somebody else may have set it", async (t) => {
+  const told = ({ inodes, moment }: Scene): void => {
+    inodes.update({ ...attributes, atime: 7n, ctime: 150n }, moment());
+  };
+  t.is(await shownAfter(() => undefined, told), 7n);
 });
