@@ -134,13 +134,15 @@ export async function clusterDown(options: {
   const dir = resolve(options.dir);
   const mountPoint = resolve(options.mount);
   const pidFiles = existsSync(dir) ? readdirSync(dir).filter((file) => file.endsWith(".pid")) : [];
+  // A client ends by being unmounted.
+  const ran = new Set(pidFiles.filter((file) => livingProcess(join(dir, file)) !== undefined));
   await unmountIfOurs(mountPoint, `127.0.0.1:${String(options.port)}`, dir);
   const order = (file: string): number => (file === "client.pid" ? 0 : file === "name.pid" ? 2 : 1);
   for (const file of pidFiles.sort((a, b) => order(a) - order(b))) {
     const running = livingProcess(join(dir, file));
     if (running !== undefined) await stopProcess(running, stopMillis);
     rmSync(join(dir, file), { force: true });
-    options.say(`${file.slice(0, -4).padEnd(10)} ${running === undefined ? "was not running" : "stopped"}`);
+    options.say(`${file.slice(0, -4).padEnd(10)} ${ran.has(file) ? "stopped" : "was not running"}`);
   }
 }
 
