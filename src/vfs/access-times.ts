@@ -1,7 +1,8 @@
 /**
  * Access times, by the relatime rule: a read sets atime only if it is not above mtime or ctime, or older than a day. It
- * shows here at once and reaches the server lazily; what the server never hears of (a crash, too many) is lost, as the
- * kernel's own lazy times are. Nobody is recalled for them.
+ * shows here at once and reaches the server lazily, also when the kernel forgets the inode meanwhile; what the server
+ * never hears of (a crash) is lost, as the kernel's own lazy times are. Nobody is recalled for them. While too many wait
+ * reads set none.
  */
 import type { Clock, Timer } from "../base/clock.ts";
 import { errnoOf } from "../base/errno.ts";
@@ -45,22 +46,28 @@ export function createAccessTimes({
   enabled,
 }: AccessTimesParts): AccessTimes {
   const waiting = new Set<Ino>();
+  let sending = 0;
   let timer: Timer | undefined;
 
   const send = async (ino: Ino): Promise<void> => {
     const inode = inodes().get(ino);
-    const atime = inode?.accessTime;
-    if (inode === undefined || atime === undefined || inode.removed || inode.attributes === undefined) return;
+    if (inode === undefined) return;
+    await store(inode);
+    // It was kept for this.
+    inodes().dropIfUnused(inode);
+  };
+
+  const store = async (inode: Inode): Promise<void> => {
+    const { ino, accessTime: atime, attributes } = inode;
+    if (atime === undefined || attributes === undefined || inode.removed) return;
     try {
-      const { ctime } = inode.attributes;
-      await nameServer.change("setattr", { caller: superuser, ino, atime, ctime });
+      await nameServer.change("setattr", { caller: superuser, ino, atime, ctime: attributes.ctime });
       // Unless it was set otherwise meanwhile.
       if (inode.accessTime === atime) inodes().accessTimeStored(inode, atime);
     } catch (error) {
       inode.accessTime = undefined;
       log.debug({ ino, errno: errnoOf(error) }, "an access time was not stored");
     }
-    inodes().dropIfUnused(inode);
   };
 
   const flush = async (): Promise<void> => {
@@ -68,14 +75,17 @@ export function createAccessTimes({
     timer = undefined;
     const queue = [...waiting];
     waiting.clear();
+    sending += queue.length;
     const worker = async (): Promise<void> => {
-      for (let ino = queue.pop(); ino !== undefined; ino = queue.pop()) await send(ino);
+      for (let ino = queue.pop(); ino !== undefined; ino = queue.pop()) {
+        await send(ino);
+        sending--;
+      }
     };
     await Promise.all(Array.from({ length: parallel }, worker));
   };
 
   const add = (ino: Ino): void => {
-    if (waiting.size >= limits.clientAccessTimesMax) return;
     waiting.add(ino);
     timer ??= clock.after(
       limits.clientAccessTimeDelayMillis,
@@ -90,6 +100,7 @@ export function createAccessTimes({
     read(inode) {
       if (!enabled || inode.accessTimeSettled || inode.attributes === undefined) return;
       inode.accessTimeSettled = true;
+      if (waiting.size + sending >= limits.clientAccessTimesMax) return;
       const { atime, mtime, ctime } = visibleAttributes(inode);
       const now = nameServer.nowNanos();
       if (atime > mtime && atime > ctime && now - atime < dayNanos) return;

@@ -1,8 +1,9 @@
 /**
  * The inodes that the kernel, an open file or unflushed data still needs: attributes, lookup counts, who has them open.
  *
- * - An inode is here while its lookup count is above zero, it is open, or its content is dirty; the root always. Others
- *   are foreseen: their attributes came with a listing, and wait for a lookup. Those are bounded, the oldest go.
+ * - An inode is here while its lookup count is above zero, it is open, its content is dirty, or its access time is to be
+ *   sent; the root always. Others are foreseen: their attributes came with a listing, and wait for a lookup. Those are
+ *   bounded, the oldest go.
  * - `attributes` are what the server told last. Whether they may be believed is decided by moments (see coherence.ts):
  *   they were asked for at `learnedAt`, and must not be older than `staleAt`.
  * - An older answer never replaces a newer one while attributes are believed: an inode's ctime only grows.
@@ -112,6 +113,7 @@ export function createInodeTable(options: InodeTableOptions): InodeTable {
 
   const dropIfUnused = (inode: Inode): void => {
     if (inode.lookups > 0 || inode.opens > 0 || inode.ino === rootIno) return;
+    if (inode.accessTime !== undefined && !inode.removed) return;
     if (inode.content !== undefined) {
       unused(inode);
       return;
@@ -122,7 +124,8 @@ export function createInodeTable(options: InodeTableOptions): InodeTable {
   const remove = (inode: Inode): void => {
     inodes.delete(inode.ino);
     foreseen.delete(inode);
-    if (inode.staleAt > 0) goneChangedAt.note(inode.ino, inode.staleAt);
+    const changedAt = Math.max(inode.staleAt, inode.accessTimeStored?.since ?? 0);
+    if (changedAt > 0) goneChangedAt.note(inode.ino, changedAt);
     if (inode.attributes !== undefined) attributesCount--;
     gone(inode.ino);
   };
@@ -142,6 +145,7 @@ export function createInodeTable(options: InodeTableOptions): InodeTable {
       let inode = inodes.get(attributes.ino);
       if (inode === undefined) {
         inode = newInode(attributes.ino, isDirectory(attributes.mode));
+        inode.staleAt = goneChangedAt.of(attributes.ino);
         inodes.set(attributes.ino, inode);
       }
       lookedUp(inode);

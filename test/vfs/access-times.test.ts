@@ -2,11 +2,12 @@
 import test from "ava";
 import type { Attributes, Nanos } from "../../src/base/attributes.ts";
 import { toIno } from "../../src/base/ids.ts";
+import { limits } from "../../src/base/limits.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { createAccessTimes } from "../../src/vfs/access-times.ts";
 import { createBackground } from "../../src/vfs/background.ts";
 import { createInodeTable, type InodeTable } from "../../src/vfs/inode-table.ts";
-import type { Inode } from "../../src/vfs/inode.ts";
+import { newInode, type Inode } from "../../src/vfs/inode.ts";
 import { visibleAttributes } from "../../src/vfs/visible-attributes.ts";
 import { ManualClock } from "./mount.ts";
 
@@ -98,4 +99,46 @@ test("an answer that was asked for afterwards is what the server has: somebody e
     inodes.update({ ...attributes, atime: 7n, ctime: 150n }, moment());
   };
   t.is(await shownAfter(() => undefined, told), 7n);
+});
+
+test("an inode that the kernel forgets meanwhile is kept until its access time is stored", async (t) => {
+  let forgotten: boolean | undefined;
+  let kept: InodeTable | undefined;
+  const forget = ({ inodes, inode }: Scene): void => {
+    inodes.forget(inode.ino, 1);
+    forgotten = inodes.get(inode.ino) === undefined;
+    kept = inodes;
+  };
+  t.is(await shownAfter(forget), readAt);
+  t.false(forgotten);
+  t.is(kept?.get(attributes.ino), undefined);
+});
+
+test("an answer that was asked for before the access time of a forgotten inode was stored is not believed", async (t) => {
+  let since = 0;
+  let entered: Inode | undefined;
+  const forget = ({ inodes, inode, moment }: Scene): void => {
+    since = moment();
+    inodes.forget(inode.ino, 1);
+  };
+  await shownAfter(forget, ({ inodes }) => {
+    entered = inodes.enter(attributes, since);
+  });
+  t.true((entered?.learnedAt ?? 0) < (entered?.staleAt ?? 0));
+});
+
+test("while too many wait a read sets no access time", (t) => {
+  const times = createAccessTimes({
+    nameServer: { nowNanos: () => readAt } as never,
+    inodes: () => ({}) as never,
+    ...{ clock: new ManualClock(), background: createBackground(silentLog), log: silentLog, enabled: true },
+  });
+  const readOne = (ino: number): Inode => {
+    const inode = newInode(toIno(ino), false);
+    inode.attributes = attributes;
+    times.read(inode);
+    return inode;
+  };
+  for (let ino = 2; ino < 2 + limits.clientAccessTimesMax; ino++) readOne(ino);
+  t.is(visibleAttributes(readOne(99_999)).atime, attributes.atime);
 });
