@@ -1,4 +1,5 @@
 /** Which operation moves which time of which inode. */
+import { writeFileSync } from "node:fs";
 import { equal, holds, suite, type Place } from "../case.ts";
 import { O, RENAME } from "../libc/constants.ts";
 import { sys } from "../libc/sys.ts";
@@ -138,6 +139,12 @@ const operations: readonly Operation[] = [
   },
   { name: "flock", act: (p) => opened(p.path("d/a"), O.RDONLY, (fd) => sys.flock(fd, 2)), moves: { "d/a": "" } },
   { name: "chdir", act: (p) => sys.chdir(p.path("d")), moves: { d: "" } },
+  {
+    name: "letting the kernel's caches go",
+    prepare: (p) => void contentOf(p.path("d/a")),
+    act: () => writeFileSync("/proc/sys/vm/drop_caches", "2"),
+    moves: { d: "", "d/a": "" },
+  },
   {
     name: "a file made below a subdirectory",
     prepare: (p) => sys.mkdir(p.path("d/e")),
