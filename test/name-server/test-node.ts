@@ -25,6 +25,9 @@ export class TestNode {
   /** What it says to an order to copy a block; by default it has it then. */
   onCopy: (block: string) => CopyProblem | undefined | Promise<CopyProblem | undefined> = () => undefined;
 
+  /** How many requests of clients it saw during each of these orders. */
+  foreground = 0;
+
   /** What it was asked to verify; what of that it calls damaged; how many passes were ordered. */
   readonly checked: string[][] = [];
   readonly damaged = new Set<string>();
@@ -96,7 +99,7 @@ export class TestNode {
       blocks: blocks.map(({ block }) => blockName(block)),
       sources: sources.map(({ node }) => node),
     });
-    const reply: ReplyOf<StorageNodeMethods, "copyBlocks"> = { copied: [], failed: [], foreground: 0 };
+    const reply: ReplyOf<StorageNodeMethods, "copyBlocks"> = { copied: [], failed: [], foreground: this.foreground };
     for (const { block, length } of blocks) {
       const problem = await this.onCopy(blockName(block));
       if (problem !== undefined) reply.failed.push({ block, problem });

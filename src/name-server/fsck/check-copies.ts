@@ -14,12 +14,15 @@ import type { ClusterMaps } from "../cluster-map.ts";
 import type { Nodes } from "../nodes.ts";
 import { blockRecords, compareBlocks, queuedNumbers, type Numbered } from "../repair/compare.ts";
 import type { Orders } from "../repair/orders.ts";
+import type { Pace } from "../repair/pace.ts";
 
 export interface CopiesParts {
   readonly store: MetadataStore;
   readonly maps: Pick<ClusterMaps, "groups" | "group">;
   readonly nodes: Nodes;
   readonly orders: Orders;
+  /** Repair's: copies are read and made as fast as clients allow. */
+  readonly pace: Pick<Pace, "paced">;
 }
 
 export interface CopiesRequest {
@@ -27,6 +30,8 @@ export interface CopiesRequest {
   readonly data: boolean;
   /** The blocks to look at; undefined: all. */
   readonly only: ReadonlySet<Key> | undefined;
+  /** Aborted: it does not pause for clients any longer. */
+  readonly signal: AbortSignal;
   pause(): Promise<void>;
   /** At the beginning of each group. */
   progress(done: number, all: number): void;
@@ -143,7 +148,7 @@ async function checkMember(
 
 /** A node that is told to copy from nobody verifies what it has. */
 async function checkContent(
-  { store, orders }: CopiesParts,
+  { store, orders, pace }: CopiesParts,
   request: CopiesRequest,
   { id, node, there, member }: { id: GroupId; node: NodeId; there: readonly Numbered[]; member: Member },
 ): Promise<void> {
@@ -152,12 +157,15 @@ async function checkContent(
     const blocks = there
       .slice(at, at + dataBlocks)
       .map(({ number, length }) => ({ block: { group: id, number }, length }));
-    const { failed } = await orders.copy(node, blocks, []);
-    for (const { block } of failed) {
-      const wanted = blocks.find((one) => one.block.number === block.number);
-      if (wanted === undefined || store.get(keys.block(block)) === undefined) continue;
-      member.bad.push({ node, ...wanted, problem: "is damaged" });
-    }
+    await pace.paced(async () => {
+      const { failed, foreground } = await orders.copy(node, blocks, []);
+      for (const { block } of failed) {
+        const wanted = blocks.find((one) => one.block.number === block.number);
+        if (wanted === undefined || store.get(keys.block(block)) === undefined) continue;
+        member.bad.push({ node, ...wanted, problem: "is damaged" });
+      }
+      return foreground;
+    }, request.signal);
   }
 }
 

@@ -38,7 +38,7 @@ export async function runCopiesStage(parts: MendCopiesParts, check: CopiesStage)
     return top === rootIno ? undefined : blocksBelow(reading(state), top);
   });
   const copies = await checkCopies(parts, {
-    ...{ data: check.data, only },
+    ...{ data: check.data, only, signal: check.signal },
     pause: () => check.pause(),
     progress: (done, all) => {
       check.stage(`copies of blocks: group ${String(done + 1)} of ${String(all)}`);

@@ -3,14 +3,11 @@ import type { NodeId, BlockId } from "../../base/ids.ts";
 import type { Log } from "../../base/log.ts";
 import type { ClusterMaps } from "../cluster-map.ts";
 import { sourcesOf } from "../repair/copier.ts";
-import type { Pace } from "../repair/pace.ts";
 import type { BadCopy, CopiesParts } from "./check-copies.ts";
 
 export interface MendCopiesParts extends CopiesParts {
   readonly maps: ClusterMaps;
   readonly log: Log;
-  /** Repair's: copies are made as fast as clients allow. */
-  readonly pace: Pick<Pace, "paced">;
   /** What could not be made good here is left to repair, which keeps trying, and tells it in the status. */
   readonly suspect: (node: NodeId, block: BlockId) => void;
 }

@@ -1,5 +1,6 @@
 /** Blocks on their nodes: what a check says of copies that are missing, damaged, or on nodes that are down. */
 import test from "ava";
+import { sleep } from "../../../src/base/clock.ts";
 import { blockName, type BlockId } from "../../../src/base/ids.ts";
 import { limits } from "../../../src/base/limits.ts";
 import type { Name } from "../../../src/base/name.ts";
@@ -99,6 +100,28 @@ test("a damaged copy is found by reading it, and only then", async (t) => {
   t.is((await check(played, { data: true, repair: true })).summary.repaired, 1);
   t.is((await check(played, { data: true })).summary.errors, 0);
   await played.cluster.stop();
+});
+
+test("all copies are read as fast as clients allow", async (t) => {
+  const orderMillis = 200;
+  const taken = async (foreground: number): Promise<number> => {
+    const played = await start(2);
+    const { clock } = played.cluster;
+    await fill(played, "a", 3);
+    // Requests of before it count once.
+    await check(played, { data: true });
+    for (const node of played.nodes) {
+      node.foreground = foreground;
+      node.onCopy = () => sleep(clock, orderMillis).then(() => undefined);
+    }
+    const begin = clock.monotonicMillis();
+    t.is((await check(played, { data: true })).summary.errors, 0);
+    const took = clock.monotonicMillis() - begin;
+    await played.cluster.stop();
+    return took;
+  };
+  const quiet = await taken(0);
+  t.true((await taken(1)) >= 1.5 * quiet, "it pauses");
 });
 
 test("a block that is on none of its nodes is said to be lost, stays named, and is left to repair", async (t) => {
