@@ -95,6 +95,14 @@ export function isMounted(path: string): boolean {
   return readFileSync("/proc/self/mounts", "latin1").includes(` ${path} `);
 }
 
+/**
+ * Whether it is in a system call that waits for the driver: for an answer, for a page, or for a directory's lock, which
+ * another one holds that waits for an answer (a name has to be looked up when the kernel's caches were let go).
+ */
+export function waitsForDriver(pid: number): boolean {
+  return /request_wait|folio|walk_component|filename_create/.test(readFileSync(`/proc/${String(pid)}/wchan`, "latin1"));
+}
+
 /** Alive, and not a zombie that nobody has waited for. */
 export function isRunning(pid: number): boolean {
   try {

@@ -1,5 +1,4 @@
 /** What can go wrong between the kernel's caches and the driver on one machine (DESIGN section 5), each on a real mount. */
-import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import test from "ava";
@@ -14,6 +13,7 @@ import {
   requestsIn,
   SecondMount,
   startDfs,
+  waitsForDriver,
   withPeers,
 } from "./acting.ts";
 
@@ -188,18 +188,18 @@ test.serial("requests are answered while an invalidation waits for a page that i
     const small = other.call("open", path("dir/small"), O.RDONLY);
     for (const name of holding) cluster.kill(name, "SIGSTOP");
     stuck.start("pread", cold, 4_096, 5_000_000);
-    await eventually("the reader waits", () => isWaiting(stuck.pid), 10);
+    await eventually("the reader waits", () => waitsForDriver(stuck.pid), 10);
     // The name server's answer to what this driver was asked later: so it has read, and told the server, what came before.
     other.call("lock", small, F.GETLK, { type: F.RDLCK, start: 0n, length: 0n });
     // Done only when this machine has forgotten the end of the file, the page that is being read too.
     elsewhere.start("truncate", `${second.mnt}/cold`, 4_000_000);
-    await eventually("the other machine waits for this one", () => isWaiting(elsewhere.pid), 10);
+    await eventually("the other machine waits for this one", () => waitsForDriver(elsewhere.pid), 10);
     for (let i = 0; i < 100; i++) {
       t.is(other.call("stat", path("dir/small")).size, 7n);
       other.call("close", other.call("open", path(`dir/new-${String(i)}`), O.CREAT | O.WRONLY));
       t.is(other.call("readlink", "/proc/self/exe").length > 0, true);
     }
-    t.true(isWaiting(elsewhere.pid), "while a page is locked it was not forgotten");
+    t.true(waitsForDriver(elsewhere.pid), "while a page is locked it was not forgotten");
     for (const name of holding) cluster.kill(name, "SIGCONT");
     // The page may be dropped before the reader has copied it: then it reads what is there after the cut.
     t.true([0, 4_096].includes((stuck.finish() as Buffer).length));
@@ -217,7 +217,7 @@ test.serial("a driver that is stopped and goes on answers every program that wai
     a.start("pwrite", fd, "after!", 0);
     b.start("mkdir", path("made while stopped"));
     c.start("open", path("many/17"), O.RDONLY);
-    await eventually("all three wait", () => [a, b, c].every(({ pid }) => isWaiting(pid)), 10);
+    await eventually("all three wait", () => [a, b, c].every(({ pid }) => waitsForDriver(pid)), 10);
     cluster.kill("client", "SIGCONT");
     t.is(a.finish(), 6);
     b.finish();
@@ -244,7 +244,7 @@ test.serial(
         reading.start("pread", read, 4_096, 3_000_000);
         syncing.start("fsync", written);
         naming.start("mkdir", path("never mind"));
-        await eventually("all three wait", () => victims.every(({ pid }) => isWaiting(pid)), 10);
+        await eventually("all three wait", () => victims.every(({ pid }) => waitsForDriver(pid)), 10);
         for (const victim of victims) victim.kill();
         await eventually("the killed programs are gone", () => victims.every(({ pid }) => !isRunning(pid)), 15);
       });
@@ -342,9 +342,4 @@ async function askedAtLast(log: string, expected: readonly string[], use: () => 
     const asked = Object.keys(newRequests(before, requestsIn(log))).sort();
     if (attempt === 5 || isDeepStrictEqual(asked, expected)) return asked;
   }
-}
-
-/** Whether it is in a system call that waits for the driver, by itself or for a page. */
-function isWaiting(pid: number): boolean {
-  return /folio|request_wait/.test(readFileSync(`/proc/${String(pid)}/wchan`, "latin1"));
 }

@@ -1,12 +1,11 @@
 /** The driver of a mount dies, stands still, loses its supervisor: what programs that use the mount see. */
 import test from "ava";
 import { fileType } from "../../src/base/attributes.ts";
-import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { limits } from "../../src/base/limits.ts";
 import { O } from "../conformance/libc/constants.ts";
 import { driversOf, startCluster, type Cluster } from "../support/cluster.ts";
-import { eventually, isMounted, isRunning, SecondMount, startDfs, withPeers } from "./acting.ts";
+import { eventually, isMounted, isRunning, SecondMount, startDfs, waitsForDriver, withPeers } from "./acting.ts";
 
 let cluster: Cluster;
 const path = (name: string): string => `${cluster.mnt}/${name}`;
@@ -24,11 +23,6 @@ test.beforeEach(async () => {
     "rm -rf d; mkdir d; for i in $(seq 30); do echo $i > d/$i; done; sync d/1; cat d/* > /dev/null; ls -l d > /dev/null",
   );
 });
-
-/** In the kernel, for an answer of the driver. */
-function isWaiting(pid: number): boolean {
-  return readFileSync(`/proc/${String(pid)}/wchan`, "utf8") === "request_wait_answer";
-}
 
 test.serial("a killed driver is replaced at once: names, files and new ones go on at the same mount", async (t) => {
   const before = cluster.driverPid();
@@ -77,7 +71,7 @@ test.serial("a driver that stands still is replaced in time: programs wait, and 
     process.kill(before, "SIGSTOP");
     b.start("open", path("d/2"), O.RDONLY);
     c.start("mkdir", path("d/made while it stood still"));
-    await eventually("both wait", () => [b, c].every(({ pid }) => isWaiting(pid)), 10);
+    await eventually("both wait", () => [b, c].every(({ pid }) => waitsForDriver(pid)), 10);
     await eventually("it is killed", () => !isRunning(before), 25);
     const fd = b.finish() as number;
     t.is(b.call("pread", fd, 10, 0).toString(), "2\n");
@@ -137,7 +131,7 @@ test.serial(
       try {
         a.start("mknod", path("in the middle"), fileType.fifo | 0o644);
         b.start("readlink", path("link"));
-        await eventually("both wait", () => [a, b].every(({ pid }) => isWaiting(pid)), 10);
+        await eventually("both wait", () => [a, b].every(({ pid }) => waitsForDriver(pid)), 10);
         // Its FLUSH stands behind them in the queue of the driver, which answers it without the name server.
         c.call("close", opened);
         process.kill(cluster.driverPid(), "SIGKILL");
