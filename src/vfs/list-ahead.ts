@@ -55,7 +55,7 @@ export function createListAhead(parts: ListAheadParts): ListAhead {
     for (const { name, ino, attributes } of entries) {
       const known = dentries.get(directory.ino, name);
       if (known === undefined) dentries.set(directory.ino, name, ino);
-      else if (known !== ino || !exclusive) continue;
+      else if (known !== ino) continue;
       if (attributes !== undefined) inodes.foresee(attributes, since);
     }
     return { names: entries.length, last: entries.at(-1)?.cookie ?? cookie, end };

@@ -185,6 +185,19 @@ test("the second name that has to be asked for has the directory listed, and the
   t.true(vfs.statistics.inodes > 40);
 });
 
+test("inodes that the kernel has forgotten come back with a listing, also where their names are known", async (t) => {
+  const { operations, server } = await fakeMount();
+  fill(server, 40);
+  const names = Array.from({ length: 40 }, (_, i) => `old${String(i)}`);
+  for (const text of names) await lookup(operations, text);
+  await turns(200);
+  for (const text of names) operations.forget(server.entries.get(rootIno)?.get(name(text)) as Ino, 1);
+  server.takeMethods();
+  for (const text of names) await lookup(operations, text);
+  t.is(server.count("lookup"), 2);
+  t.true(server.count("readdir") > 0);
+});
+
 test("what a listing foresees counts no lookup, and is bounded", async (t) => {
   const { operations, server, vfs } = await fakeMount({ foreseenMax: 5 });
   fill(server, 40);
