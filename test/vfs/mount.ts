@@ -1,6 +1,5 @@
 /** A vfs over fakes, and a kernel's view of it: requests, and notifications as they were sent. */
-import type { Ino } from "../../src/base/ids.ts";
-import { rootIno } from "../../src/base/ids.ts";
+import { rootIno, toIno, type Ino } from "../../src/base/ids.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { nameFromText, type Name } from "../../src/base/name.ts";
 import { systemClock, type Clock } from "../../src/base/clock.ts";
@@ -73,6 +72,14 @@ export function from(some: Partial<RequestContext> = {}): RequestContext {
 
 export function name(text: string): Name {
   return nameFromText(text);
+}
+
+/** Files in the root that were there before: old0, old1, ... */
+export function fill(server: FakeNameServer, count: number): void {
+  for (let i = 0; i < count; i++) {
+    const { ino } = server.put({ ino: toIno(1_000 + i) });
+    server.entries.get(rootIno)?.set(name(`old${String(i)}`), ino);
+  }
 }
 
 export async function lookup(operations: Operations, text: string, parent = rootIno): Promise<Entry> {
