@@ -229,7 +229,7 @@ export const limits = {
   clientXattrBytesMax: 1 * KiB,
   /** Removed inodes that wait to be released at the name server; beyond it removals wait. */
   clientOrphansMax: 65_536,
-  /** Access times that wait to be sent; beyond it the oldest are not sent. */
+  /** Access times that wait to be sent; beyond it reads set none. */
   clientAccessTimesMax: 4_096,
   clientAccessTimeDelayMillis: 5_000,
   /** Processes remembered as in need of their supplementary groups. */
