@@ -69,10 +69,23 @@ export function createInodeTable(options: InodeTableOptions): InodeTable {
   let attributesCount = 0;
   let hand = inodes.values();
 
-  const isOlder = (inode: Inode, attributes: Attributes): boolean =>
-    inode.attributes !== undefined &&
-    attributes.ctime < inode.attributes.ctime &&
-    (inode.removed || coherence.trusts(inode));
+  /**
+   * A flush keeps the ctime of a change before it. So of two answers with one ctime the flush's is the newer, and an
+   * answer that was asked for before it, and is handled after it, would take the flushed size back.
+   */
+  const isOlder = (inode: Inode, attributes: Attributes, since: number): boolean => {
+    const known = inode.attributes;
+    if (known === undefined) return false;
+    if (attributes.ctime <= known.ctime && since < inode.knownAt) return true;
+    return attributes.ctime < known.ctime && (inode.removed || coherence.trusts(inode));
+  };
+
+  /** What was asked for before is doubtful, what is known stays. */
+  const overtake = (inode: Inode): void => {
+    const trusted = coherence.trusts(inode);
+    inode.staleAt = inode.knownAt = coherence.nextMoment();
+    if (trusted) inode.learnedAt = inode.staleAt;
+  };
 
   /** `asked`: when they were asked for; `since`: from when on they are right. */
   const accept = (inode: Inode, told: Attributes, asked: number, since = asked): void => {
@@ -82,6 +95,7 @@ export function createInodeTable(options: InodeTableOptions): InodeTable {
     if (inode.removed && attributes.nlink > 0) revive(inode);
     if (known === undefined) attributesCount++;
     inode.attributes = attributes;
+    inode.knownAt = since;
     // Without a lease now, a later one does not make it true: it may have changed in between.
     inode.learnedAt = coherence.holds(inode.ino, since) ? since : -1;
     inode.accessTimeSettled = false;
@@ -149,7 +163,7 @@ export function createInodeTable(options: InodeTableOptions): InodeTable {
         inodes.set(attributes.ino, inode);
       }
       lookedUp(inode);
-      if (!isOlder(inode, attributes)) accept(inode, attributes, since);
+      if (!isOlder(inode, attributes, since)) accept(inode, attributes, since);
       return inode;
     },
     lookedUp,
@@ -157,7 +171,7 @@ export function createInodeTable(options: InodeTableOptions): InodeTable {
       const known = inodes.get(attributes.ino);
       if (known !== undefined) {
         const wanted = !known.removed && !coherence.trusts(known) && since >= known.staleAt;
-        if (wanted && !isOlder(known, attributes)) accept(known, attributes, since);
+        if (wanted && !isOlder(known, attributes, since)) accept(known, attributes, since);
         return;
       }
       if (since < goneChangedAt.of(attributes.ino)) return;
@@ -176,19 +190,21 @@ export function createInodeTable(options: InodeTableOptions): InodeTable {
     },
     update(attributes, since) {
       const inode = inodes.get(attributes.ino);
-      if (inode !== undefined && !isOlder(inode, attributes)) accept(inode, attributes, since);
+      if (inode !== undefined && !isOlder(inode, attributes, since)) accept(inode, attributes, since);
       return inode;
     },
     changed(attributes, since) {
       const inode = inodes.get(attributes.ino);
       if (inode === undefined) goneChangedAt.note(attributes.ino, coherence.nextMoment());
-      if (inode === undefined || isOlder(inode, attributes)) return inode;
-      // A flush keeps the ctime of a change before it. So of two answers with one ctime the flush's is the newer, and
-      // an answer that was asked for before it, and is handled after it, would take the flushed size back.
-      if (attributes.ctime === inode.attributes?.ctime && since < inode.staleAt) return inode;
+      if (inode === undefined) return inode;
+      if (isOlder(inode, attributes, since)) {
+        overtake(inode);
+        return inode;
+      }
       const now = coherence.nextMoment();
       inode.staleAt = now;
       accept(inode, attributes, since, coherence.holds(inode.ino, since) ? now : since);
+      inode.knownAt = now;
       return inode;
     },
     changedHere(inode, attributes) {

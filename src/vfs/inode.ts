@@ -12,6 +12,8 @@ export interface Inode {
   attributes: Attributes | undefined;
   learnedAt: number;
   staleAt: number;
+  /** An answer that was asked for before is newer than the attributes only if its ctime is. */
+  knownAt: number;
   lookups: number;
   /** Open handles, those being opened included. */
   opens: number;
@@ -124,6 +126,7 @@ export function newInode(ino: Ino, directory: boolean): Inode {
     attributes: undefined,
     learnedAt: -1,
     staleAt: 0,
+    knownAt: 0,
     lookups: 0,
     opens: 0,
     files: undefined,

@@ -20,7 +20,9 @@ export function nameOperations(core: Core): Pick<Operations, "lookup" | "forget"
     if (attributes === null) return { absent: true, entryValidMillis: coherence.nameValidMillis(parent, since) };
     const inode = inodes.enter(attributes, since);
     if (name !== "." && name !== "..") seenAt(core, inode, parent, name);
-    if (!coherence.trusts(inode) && hasBufferedReader(inode)) await askAgain(request, inode);
+    // An answer from before a change would have the kernel cut its pages, or fill one only in part.
+    const isDoubtful = since < inode.staleAt || hasBufferedReader(inode);
+    if (isDoubtful && !coherence.trusts(inode)) await askAgain(request, inode);
     return entryReply(coherence, inode, parent, since);
   };
 

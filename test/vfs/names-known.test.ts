@@ -174,3 +174,19 @@ test("a directory whose attributes came with the answer to a change is not asked
   await operations.getattr(from(), rootIno, undefined);
   t.deepEqual(server.takeMethods(), ["getattr"]);
 });
+
+test("a lookup that a change overtook tells what the inode is since, also when it was forgotten meanwhile", async (t) => {
+  for (const forget of [false, true]) {
+    const { operations, server } = await fakeMount();
+    fill(server, 1);
+    const { ino } = (await lookup(operations, "old0")).attributes;
+    server.entries.get(rootIno)?.set(name("link"), ino);
+    const release = server.hold("lookup");
+    const found = lookup(operations, "link");
+    await turns();
+    await operations.setattr(from(), ino, undefined, { mode: 0o600 });
+    if (forget) operations.forget(ino, 1);
+    release();
+    t.is((await found).attributes.mode & 0o777, 0o600, String(forget));
+  }
+});
