@@ -6,7 +6,8 @@
  *   bounded, the oldest go.
  * - `attributes` are what the server told last. Whether they may be believed is decided by moments (see coherence.ts):
  *   they were asked for at `learnedAt`, and must not be older than `staleAt`.
- * - An older answer never replaces a newer one while attributes are believed: an inode's ctime only grows.
+ * - An older answer never replaces a newer one while attributes are believed: an inode's ctime only grows. Nor does one
+ *   that was asked for before they were known (`knownAt`), believed or not, unless its ctime is newer.
  * - Attributes of idle inodes are bounded: beyond `attributesMax` those that were not used lately are let go.
  */
 import { isDirectory, type Attributes, type Nanos } from "../base/attributes.ts";
@@ -195,8 +196,10 @@ export function createInodeTable(options: InodeTableOptions): InodeTable {
     },
     changed(attributes, since) {
       const inode = inodes.get(attributes.ino);
-      if (inode === undefined) goneChangedAt.note(attributes.ino, coherence.nextMoment());
-      if (inode === undefined) return inode;
+      if (inode === undefined) {
+        goneChangedAt.note(attributes.ino, coherence.nextMoment());
+        return undefined;
+      }
       if (isOlder(inode, attributes, since)) {
         overtake(inode);
         return inode;

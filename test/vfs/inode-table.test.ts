@@ -48,11 +48,21 @@ for (const trusted of [true, false]) {
     const since = moment();
     // As its owner does: what the flush tells of the size is kept all the same.
     inodes.changed(flushed, moment());
+    t.true(inode.learnedAt >= inode.staleAt || !trusted, "what is known is believed as before");
     inode.attributes = { ...before, nlink: 2, ctime: 30n, size: 5_000 };
     inodes.update({ ...before, nlink: 2, ctime: 30n }, since);
     t.is(inode.attributes.size, 5_000);
   });
 }
+
+test("nor does an answer from before something else's change take back what was asked for since", (t) => {
+  const { inodes, inode, moment } = start(false);
+  const since = moment();
+  inodes.markStale(inode);
+  inodes.update(flushed, moment());
+  inodes.update(before, since);
+  t.is(inode.attributes?.size, 5_000);
+});
 
 test("an answer that was asked for later is taken, also with the same ctime", (t) => {
   const { inodes, inode, moment } = start(false);
