@@ -9,6 +9,7 @@ import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import type { StatusReply } from "../../src/protocol/status.ts";
 import { startCluster, type Cluster } from "../support/cluster.ts";
+import { isAlive } from "../support/driver-process.ts";
 
 let cluster: Cluster | undefined;
 let rounds = 0;
@@ -162,14 +163,6 @@ async function killed(c: Cluster, name: string): Promise<void> {
   const pid = c.pid(name);
   c.kill(name);
   await until(`${name} has ended`, () => !isAlive(pid));
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return !readFileSync(`/proc/${String(pid)}/stat`, "latin1").includes(") Z ");
-  } catch {
-    return false;
-  }
 }
 
 /** The files of the journal of a process, ascending. */

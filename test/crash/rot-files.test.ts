@@ -6,6 +6,7 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { startCluster, type Cluster } from "../support/cluster.ts";
+import { isAlive } from "../support/driver-process.ts";
 
 let cluster: Cluster | undefined;
 
@@ -32,13 +33,7 @@ function inNode({ dir }: Cluster, path: string): string {
 async function stop(c: Cluster, signal: NodeJS.Signals): Promise<void> {
   const pid = c.pid(node);
   c.kill(node, signal);
-  await until("the node has ended", () => {
-    try {
-      return readFileSync(`/proc/${String(pid)}/stat`, "latin1").includes(") Z ");
-    } catch {
-      return true;
-    }
-  });
+  await until("the node has ended", () => !isAlive(pid));
 }
 
 async function until(what: string, isSo: () => boolean): Promise<void> {

@@ -1,10 +1,19 @@
-/** The processes that serve a mount, whether or not one supervises the other: found by their command lines. */
+/** Processes as /proc shows them: which serve a mount (whether or not one supervises the other), and whether one runs. */
 import { readdirSync, readFileSync } from "node:fs";
 
 interface DfsProcess {
   readonly pid: number;
   readonly parent: number;
   readonly args: readonly string[];
+}
+
+/** Whether it has not ended; one that nobody has waited for has. */
+export function isAlive(pid: number): boolean {
+  try {
+    return !readFileSync(`/proc/${String(pid)}/stat`, "latin1").includes(") Z ");
+  } catch {
+    return false;
+  }
 }
 
 /** Stops the driver of the mount until `thaw`, which is harmless when it has been killed meanwhile. */
